@@ -1,0 +1,101 @@
+"""The connection to NATS and the ledger streams on it. Must not decide anything: it opens, names and looks.
+
+A ledger's stream is created by its owner's relay; the highest epoch is the one in force.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import NotFoundError
+
+from contracts.subjects import stream_name, stream_subject
+from services.kernel.codec import Commit, from_message
+
+log = logging.getLogger("opsledger.kernel")
+
+
+async def connect(url: str, user: str, password: str, *, name: str, max_wait: int = 60) -> Client:
+    """Connect and stay connected: the client reconnects for ever, every half second."""
+
+    async def on_error(error: Exception) -> None:
+        log.warning("nats_error", extra={"error": repr(error)})
+
+    return await nats.connect(
+        url,
+        user=user,
+        password=password,
+        name=name,
+        max_reconnect_attempts=-1,
+        reconnect_time_wait=0.5,
+        connect_timeout=5,
+        allow_reconnect=True,
+        ping_interval=10,
+        max_outstanding_pings=3,
+        pending_size=64 * 1024 * 1024,
+        drain_timeout=5,
+        error_cb=on_error,
+    )
+
+
+async def ensure_stream(nc: Client, ledger: str, epoch: int, replicas: int = 1) -> int:
+    """Create the ledger's stream if it is missing; return its last sequence."""
+    js = nc.jetstream()
+    name = stream_name(ledger, epoch)
+    try:
+        info = await js.stream_info(name)
+    except NotFoundError:
+        info = await js.add_stream(
+            StreamConfig(
+                name=name,
+                subjects=[stream_subject(ledger, epoch)],
+                retention=RetentionPolicy.LIMITS,
+                storage=StorageType.FILE,
+                discard=DiscardPolicy.NEW,
+                deny_delete=True,
+                deny_purge=True,
+                num_replicas=replicas,
+            )
+        )
+        log.info("stream_created", extra={"stream": name})
+    return int(info.state.last_seq)
+
+
+async def last_sequence(nc: Client, ledger: str, epoch: int) -> int | None:
+    """Return the stream's last sequence, None where there is no stream."""
+    try:
+        return int((await nc.jetstream().stream_info(stream_name(ledger, epoch))).state.last_seq)
+    except NotFoundError:
+        return None
+
+
+async def current_epoch(nc: Client, ledger: str) -> int | None:
+    """Return the highest epoch for which the ledger has a stream, None where it has none."""
+    request = json.dumps({"subject": stream_subject(ledger, 1).rsplit(".", 1)[0] + ".*"}).encode()
+    answer = json.loads((await nc.request("$JS.API.STREAM.NAMES", request, timeout=5)).data)
+    base = re.escape(stream_name(ledger))
+    found = [re.fullmatch(base + r"(?:_E(\d+))?", name) for name in answer.get("streams") or []]
+    epochs = [int(match.group(1) or 1) for match in found if match]
+    return max(epochs, default=None)
+
+
+async def read_message(nc: Client, ledger: str, epoch: int, sequence: int) -> tuple[Commit | None, bool]:
+    """Return the commit at a stream sequence and whether its body is elsewhere.
+
+    (None, False): nothing stands there, or something that is no commit.
+    """
+    try:
+        message = await nc.jetstream().get_msg(stream_name(ledger, epoch), seq=sequence)
+    except NotFoundError:
+        return None, False
+    headers: dict[str, Any] = dict(message.headers or {})
+    try:
+        return from_message(headers, message.data or b"")
+    except (KeyError, ValueError):
+        return None, False

@@ -1,0 +1,96 @@
+"""Access to the service's own Postgres database: transactions for the kernel and hot paths, an engine for the rest.
+
+Must not know any table. asyncpg connections are handed out bare, because COPY, unnest and savepoints are used as they
+are; the SQLAlchemy engine is for migrations and composed queries and opens connections only when used.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Literal
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
+Isolation = Literal["read_committed", "repeatable_read", "serializable"]
+
+# What says nothing about the data: the connection, the disk or another transaction. Never poison; try again later.
+TRANSIENT: tuple[type[BaseException], ...] = (
+    asyncpg.PostgresConnectionError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.SystemError,
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.ReadOnlySQLTransactionError,
+    OSError,
+    TimeoutError,
+)
+
+
+class Database:
+    """A pool of connections to one database."""
+
+    def __init__(self, dsn: str, pool: asyncpg.Pool) -> None:
+        self.dsn = dsn
+        self._pool = pool
+        self._engine: AsyncEngine | None = None
+
+    @classmethod
+    async def open(cls, dsn: str, size: int = 8) -> Database:
+        """Connect with at most `size` connections, of which one is opened at once."""
+        pool = await asyncpg.create_pool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            command_timeout=60,
+            max_inactive_connection_lifetime=120,
+            server_settings={"application_name": "opsledger", "jit": "off"},
+        )
+        return cls(dsn, pool)
+
+    async def close(self) -> None:
+        """Close every connection, waiting at most five seconds for those in use."""
+        if self._engine is not None:
+            await self._engine.dispose()
+        try:
+            async with asyncio.timeout(5):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    @property
+    def engine(self) -> AsyncEngine:
+        """The SQLAlchemy engine on the same database."""
+        if self._engine is None:
+            url = self.dsn.replace("postgresql://", "postgresql+asyncpg://", 1)
+            self._engine = create_async_engine(url, pool_size=2, max_overflow=2, pool_pre_ping=True)
+        return self._engine
+
+    @asynccontextmanager
+    async def conn(self) -> AsyncIterator[Connection]:
+        """A connection outside any transaction."""
+        async with self._pool.acquire(timeout=15) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def tx(self, isolation: Isolation | None = None, readonly: bool = False) -> AsyncIterator[Connection]:
+        """A connection inside a transaction that commits at the end of the block and rolls back on any error."""
+        async with self._pool.acquire(timeout=15) as connection, connection.transaction(
+            isolation=isolation, readonly=readonly
+        ):
+            yield connection
+
+    async def dedicated(self) -> asyncpg.Connection:
+        """A connection of one's own, for advisory locks and LISTEN. The caller closes it."""
+        options: dict[str, Any] = {"application_name": "opsledger-lock", "tcp_keepalives_idle": "10"}
+        return await asyncpg.connect(self.dsn, timeout=10, command_timeout=30, server_settings=options)
+
+
+
+
