@@ -1,0 +1,132 @@
+"""Real infrastructure for the tests: one PostgreSQL a session with a fresh database a test, one NATS server a test."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+import tempfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy.local.nats import USERS, NatsServer
+from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.process import free_port
+
+
+@pytest.fixture(scope="session")
+def session_folder() -> Iterator[Path]:
+    """A folder that the database's unprivileged account may enter (pytest's own is closed to it)."""
+    folder = Path(tempfile.mkdtemp(prefix="opsledger-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres(session_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """The session's server; `.dsn()` is the superuser's. Tests that kill a server take `own_postgres`."""
+    # Without fsync: tests kill processes, not machines. The runner's own tests keep it on.
+    server = _new_postgres(session_folder / "postgres", {"fsync": "off", "shared_buffers": "128MB"})
+    server.start()
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_postgres(session_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A server of the test's own with durable settings: .kill(), .start(), .dsn()."""
+    place = session_folder / f"postgres-{secrets.token_hex(4)}"
+    server = _new_postgres(place, {"shared_buffers": "64MB"})
+    server.start()
+    yield server
+    server.kill()
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _new_postgres(place: Path, settings: dict[str, str]) -> EmbeddedPostgres:
+    return EmbeddedPostgres(
+        place=place,
+        port=free_port(),
+        password=secrets.token_urlsafe(16),
+        log=place.with_suffix(".log"),
+        settings=settings,
+    )
+
+
+@pytest.fixture
+def database(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """The address of a fresh, empty database whose owner is an ordinary role."""
+    name, password = f"t_{secrets.token_hex(6)}", secrets.token_hex(12)
+    sql(postgres.dsn(), f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
+    yield postgres.dsn(name, name, password)
+    sql(postgres.dsn(), f"DROP DATABASE {name} WITH (FORCE)", f"DROP ROLE {name}")
+
+
+@pytest.fixture
+def nats_server(session_folder: Path) -> Iterator[NatsServer]:
+    """A fresh server with the production's users and permissions: .url .users .store_dir .kill() .start() .wipe()."""
+    yield from _run_nats(session_folder, None)
+
+
+@pytest.fixture
+def callout_seed() -> str:
+    """The seed of the account key that signs what the authentication call-out answers."""
+    import nkeys
+
+    return nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_ACCOUNT).decode()
+
+
+@pytest.fixture
+def nats_with_callout(session_folder: Path, callout_seed: str) -> Iterator[NatsServer]:
+    """Like nats_server, but publishers are admitted by whoever answers the call-out as user "org"."""
+    import nkeys
+
+    yield from _run_nats(session_folder, nkeys.from_seed(callout_seed.encode()).public_key.decode())
+
+
+def _run_nats(folder: Path, issuer: str | None) -> Iterator[NatsServer]:
+    name = f"nats-{secrets.token_hex(4)}"
+    server = NatsServer(
+        place=folder / name,
+        port=free_port(),
+        users={user: secrets.token_hex(8) for user in USERS},
+        log=folder / f"{name}.log",
+        name=name,
+        shards=4,
+        callout_issuer=issuer,
+    )
+    server.start()
+    yield server
+    server.kill()
+    shutil.rmtree(server.place, ignore_errors=True)
+
+
+def sql(dsn: str, *statements: str) -> None:
+    """Run statements one by one, outside any transaction and any event loop of the test."""
+
+    async def run() -> None:
+        conn = await asyncpg.connect(dsn)
+        try:
+            for statement in statements:
+                await conn.execute(statement)
+        finally:
+            await conn.close()
+
+    failures: list[BaseException] = []
+
+    def in_thread() -> None:
+        try:
+            asyncio.run(run())
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=in_thread)
+    thread.start()
+    thread.join()
+    if failures:
+        raise failures[0]
