@@ -7,7 +7,7 @@ are; the SQLAlchemy engine is for migrations and composed queries and opens conn
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Literal
 
@@ -36,23 +36,38 @@ TRANSIENT: tuple[type[BaseException], ...] = (
 class Database:
     """A pool of connections to one database."""
 
-    def __init__(self, dsn: str, pool: asyncpg.Pool) -> None:
+    def __init__(self, dsn: str) -> None:
         self.dsn = dsn
-        self._pool = pool
+        self._pool: asyncpg.Pool
         self._engine: AsyncEngine | None = None
+        self._started: object = None  # the server's start time, as of the first connection
+        self._restart_listeners: list[Callable[[], None]] = []
+
+    def on_restart(self, listener: Callable[[], None]) -> None:
+        """Call `listener` before the first use of a connection to a server that has restarted."""
+        self._restart_listeners.append(listener)
+
+    async def _opened(self, connection: Connection) -> None:
+        started = await connection.fetchval("SELECT pg_postmaster_start_time()")
+        if self._started is not None and started != self._started:
+            for listener in self._restart_listeners:
+                listener()
+        self._started = started
 
     @classmethod
     async def open(cls, dsn: str, size: int = 8) -> Database:
         """Connect with at most `size` connections, of which one is opened at once."""
-        pool = await asyncpg.create_pool(
+        db = cls(dsn)
+        db._pool = await asyncpg.create_pool(
             dsn,
+            init=db._opened,
             min_size=1,
             max_size=size,
             command_timeout=60,
             max_inactive_connection_lifetime=120,
             server_settings={"application_name": "opsledger", "jit": "off"},
         )
-        return cls(dsn, pool)
+        return db
 
     async def close(self) -> None:
         """Close every connection, waiting at most five seconds for those in use."""
@@ -81,8 +96,9 @@ class Database:
     @asynccontextmanager
     async def tx(self, isolation: Isolation | None = None, readonly: bool = False) -> AsyncIterator[Connection]:
         """A connection inside a transaction that commits at the end of the block and rolls back on any error."""
-        async with self._pool.acquire(timeout=15) as connection, connection.transaction(
-            isolation=isolation, readonly=readonly
+        async with (
+            self._pool.acquire(timeout=15) as connection,
+            connection.transaction(isolation=isolation, readonly=readonly),
         ):
             yield connection
 
@@ -90,7 +106,3 @@ class Database:
         """A connection of one's own, for advisory locks and LISTEN. The caller closes it."""
         options: dict[str, Any] = {"application_name": "opsledger-lock", "tcp_keepalives_idle": "10"}
         return await asyncpg.connect(self.dsn, timeout=10, command_timeout=30, server_settings=options)
-
-
-
-

@@ -19,7 +19,7 @@ from contracts.envelope import CommitMeta, commit_hash, genesis_hash
 from services.kernel.clock import new_id, now
 from services.kernel.codec import Commit, Envelope, encode_body, encode_event
 from services.kernel.database import Connection, Database
-from services.kernel.errors import Refusal, VersionConflict
+from services.kernel.errors import Refusal, Unavailable, VersionConflict
 
 Inline = Callable[[Connection, Sequence[tuple[str, BaseModel]]], Awaitable[None]]
 
@@ -90,6 +90,7 @@ class Ledger:
         self.refs = Refs()
         self.refusals: dict[str, Refusal] = {}  # ledger name -> why nothing may be appended at the moment
         self._listeners: list[Callable[[dict[str, int]], None]] = []
+        db.on_restart(self.doubt)
 
     async def open(self) -> None:
         """Create the heads that are missing; a new head gets an identity of its own, so that no two chains fit."""
@@ -108,6 +109,12 @@ class Ledger:
     def announce(self, positions: dict[str, int]) -> None:
         for listener in self._listeners:
             listener(positions)
+
+    def doubt(self) -> None:
+        """The database server has restarted, perhaps from an older state: compare before anything is appended."""
+        for name in self.names:
+            self.refusals.setdefault(name, Unavailable("ledger_not_yet_compared", f"{name}: compared after a restart"))
+        self.announce(dict.fromkeys(self.names, 0))
 
     def check_writable(self) -> None:
         """Raise the standing refusal, if any."""

@@ -1,0 +1,149 @@
+"""Projections: folds of ledgers into rows, each with a checkpoint that moves in the same transaction as its rows.
+
+A projection's tables live in a schema of its own per version, so that a rebuild stands beside the live one. Reading
+and applying are `Projector`'s; here are the protocol, the registry of versions and reading in one snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import msgspec
+
+from services.kernel.clock import monotonic
+from services.kernel.codec import Commit, Envelope
+from services.kernel.database import Connection, Database
+from services.kernel.errors import Unavailable
+
+
+class Projection(Protocol):
+    """A fold. `apply` gets commits of one ledger, ascending, and must give the same rows for any interleaving of
+    ledgers. `ordered`: an event that cannot be applied holds the rest of its `subject_of`; otherwise itself only."""
+
+    name: str
+    ledgers: tuple[str, ...]
+    ordered: bool
+
+    async def create(self, conn: Connection) -> None:
+        """Create the tables, by unqualified names."""
+
+    async def apply(self, conn: Connection, commits: Sequence[Commit]) -> None:
+        """Fold the commits into the rows; may be called again with the same commits after a rollback."""
+
+    def subject_of(self, event: Envelope) -> str | None:
+        """Return what must stay in order with this event."""
+
+    def forget(self) -> None:
+        """Drop what is cached in memory: the rows may have been changed by somebody else, or rolled back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """How far a version of a projection has folded a ledger."""
+
+    ledger: str
+    ledger_id: str | None
+    epoch: int
+    number: int
+    hash: bytes | None
+
+
+def schema_of(projection: str, version: int) -> str:
+    """Return the Postgres schema that a version's tables live in."""
+    return f"p_{projection}_{version}"
+
+
+async def set_path(conn: Connection, schemas: Iterable[str]) -> None:
+    """Make the schemas' tables visible under their own names until the transaction ends."""
+    await conn.execute("SELECT set_config('search_path', $1, true)", ", ".join([*schemas, "public"]))
+
+
+async def register(db: Database, projection: Projection) -> int:
+    """Create the projection's first version where it has none; add ledgers it newly reads. Returns the live one."""
+    async with db.tx() as conn:
+        await conn.execute("SELECT pg_advisory_xact_lock(hashtext($1))", f"register {projection.name}")
+        live = await conn.fetchval("SELECT live_version FROM projection WHERE name = $1", projection.name)
+        if live is None:
+            live = 1
+            await conn.execute("INSERT INTO projection VALUES ($1, 1, 2)", projection.name)
+            await create_version(conn, projection, 1)
+        await add_checkpoints(conn, projection, int(live))
+    return int(live)
+
+
+async def create_version(conn: Connection, projection: Projection, version: int) -> None:
+    """Create the schema, tables and checkpoints of a version."""
+    schema = schema_of(projection.name, version)
+    await conn.execute(f'CREATE SCHEMA "{schema}"')
+    await set_path(conn, [schema])
+    await projection.create(conn)
+    await set_path(conn, [])
+    await add_checkpoints(conn, projection, version)
+
+
+async def add_checkpoints(conn: Connection, projection: Projection, version: int) -> None:
+    await conn.executemany(
+        "INSERT INTO checkpoint (projection, version, ledger) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        [(projection.name, version, ledger) for ledger in projection.ledgers],
+    )
+
+
+async def read_checkpoint(conn: Connection, projection: str, version: int, ledger: str) -> Checkpoint:
+    row = await conn.fetchrow(
+        "SELECT ledger, ledger_id, epoch, number, hash FROM checkpoint"
+        " WHERE projection = $1 AND version = $2 AND ledger = $3",
+        projection, version, ledger,
+    )  # fmt: skip
+    return Checkpoint(**dict(row))
+
+
+@asynccontextmanager
+async def reading(db: Database, *projections: str) -> AsyncIterator[tuple[Connection, dict[str, int]]]:
+    """A read-only snapshot of the live versions: (connection, ledger -> number folded, the least of several)."""
+    async with db.tx("repeatable_read", readonly=True) as conn:
+        rows = await conn.fetch(
+            "SELECT p.name, p.live_version, c.ledger, c.number FROM projection p JOIN checkpoint c"
+            " ON c.projection = p.name AND c.version = p.live_version WHERE p.name = ANY($1)",
+            projections,
+        )
+        versions = {row["name"]: row["live_version"] for row in rows}
+        positions: dict[str, int] = {}
+        for row in rows:
+            positions[row["ledger"]] = min(row["number"], positions.get(row["ledger"], row["number"]))
+        await set_path(conn, [schema_of(name, versions[name]) for name in projections])
+        yield conn, positions
+
+
+async def wait_for(db: Database, projections: Sequence[str], at_least: dict[str, int], timeout: float = 5.0) -> None:
+    """Wait until the live versions have folded at least these positions, and those that their commits rested on.
+
+    Ledgers that the projections do not read are ignored. Raises Unavailable `not_yet_applied` after `timeout`
+    seconds; whether a position exists at all is the caller's question (`reject_beyond_head`).
+    """
+    wanted = dict(at_least)
+    deadline = monotonic() + timeout
+    pause = 0.002
+    while wanted:
+        async with db.conn() as conn:
+            rows = await conn.fetch(
+                "SELECT c.ledger, min(c.number) AS number, max(c.rests_on::text) AS rests_on FROM projection p"
+                " JOIN checkpoint c ON c.projection = p.name AND c.version = p.live_version"
+                " WHERE p.name = ANY($1) GROUP BY c.ledger",
+                projections,
+            )
+        applied = {row["ledger"]: row["number"] for row in rows}
+        for row in rows:
+            if row["ledger"] in wanted:
+                for ledger, number in msgspec.json.decode(row["rests_on"], type=dict[str, int]).items():
+                    wanted[ledger] = max(number, wanted.get(ledger, 0))
+        missing = {ledger: n for ledger, n in wanted.items() if ledger in applied and applied[ledger] < n}
+        if not missing:
+            return
+        if monotonic() > deadline:
+            raise Unavailable("not_yet_applied", f"not folded yet: {missing}", "Ask again, or without at_least.")
+        await asyncio.sleep(pause)
+        pause = min(pause * 1.5, 0.05)

@@ -1,0 +1,214 @@
+"""The projector: reads ledgers and applies them to one version of a projection, many commits a transaction.
+
+Every effect is exactly once: rows and checkpoint move together, and only from the checkpoint that was read. A commit
+that does not continue the chain is never applied and never skipped. What cannot be applied is held, with its reason.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Sequence
+
+import asyncpg
+import msgspec
+import nats.errors
+from nats.js.errors import Error as JetStreamError
+
+from contracts.envelope import genesis_hash
+from services.kernel.clock import now
+from services.kernel.codec import Commit
+from services.kernel.database import TRANSIENT, Connection, Database
+from services.kernel.poison import apply_or_hold
+from services.kernel.projection import Checkpoint, Projection, read_checkpoint, register, schema_of, set_path
+from services.kernel.reader import StreamReader
+from services.kernel.relay import lock_key
+
+log = logging.getLogger("opsledger.kernel")
+
+LOCK_CLASS = 0x7071  # advisory locks of projectors
+BATCH = 128  # commits a transaction at most
+BROKEN = (nats.errors.Error, JetStreamError, OSError, TimeoutError, asyncio.TimeoutError, *TRANSIENT)
+Reader = Callable[[str], StreamReader]
+
+
+class StaleCheckpoint(Exception):
+    """Another projector has moved the checkpoint: read it again."""
+
+
+class Forked(Exception):
+    """The ledger goes on from another commit than the one that was folded."""
+
+
+class Projector:
+    """Keeps the live version of a projection up to date, one task a ledger; each ledger has one leader at a time."""
+
+    def __init__(self, db: Database, projection: Projection, reader: Reader, *, batch: int = BATCH) -> None:
+        self.db = db
+        self.projection = projection
+        self.applied: dict[str, int] = {}
+        self.heads: dict[str, int] = {}
+        self.alarms: dict[str, str] = {}  # ledger -> why it stands still
+        self._reader = reader
+        self._batch = batch
+        self._tasks: list[asyncio.Task[None]] = []
+        self._listeners: list[Callable[[str, Sequence[Commit]], None]] = []
+        self._recent: deque[tuple[int, int]] = deque(maxlen=200)  # (events, held) of the last flushes
+
+    async def start(self) -> None:
+        """Register the projection and follow its ledgers."""
+        await register(self.db, self.projection)
+        for ledger in self.projection.ledgers:
+            name = f"projector-{self.projection.name}-{ledger}"
+            self._tasks.append(asyncio.create_task(self._run(ledger), name=name))
+
+    async def stop(self) -> None:
+        """Stop between two transactions."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+
+    def on_applied(self, listener: Callable[[str, Sequence[Commit]], None]) -> None:
+        """Call `listener(ledger, commits)` after each transaction of this process that committed."""
+        self._listeners.append(listener)
+
+    @property
+    def lag(self) -> dict[str, int]:
+        """Ledger -> commits known to exist and not yet folded."""
+        return {ledger: max(0, self.heads.get(ledger, 0) - number) for ledger, number in self.applied.items()}
+
+    async def _run(self, ledger: str) -> None:
+        pause = 0.05
+        while True:
+            reader = self._reader(ledger)
+            lock: asyncpg.Connection | None = None
+            try:
+                lock = await self._lead(ledger)
+                if lock is None:
+                    await self._observe(ledger)
+                    continue
+                self.projection.forget()
+                await self._follow(ledger, reader, lock)
+            except StaleCheckpoint:
+                log.info("checkpoint_moved", extra={"projection": self.projection.name, "ledger": ledger})
+            except Forked as reason:
+                await self._alarm(ledger, f"forked: {reason}")
+            except BROKEN as error:
+                log.warning("projector_interrupted", extra={"projection": self.projection.name, "error": repr(error)})
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+            except Exception as error:  # a bug: say so, stand still for a while, never skip
+                log.exception("projector_failed", extra={"projection": self.projection.name})
+                await self._alarm(ledger, repr(error))
+            else:
+                pause = 0.05
+            finally:
+                await reader.close()
+                if lock is not None:
+                    lock.terminate()
+
+    async def _lead(self, ledger: str) -> asyncpg.Connection | None:
+        lock = await self.db.dedicated()
+        key = lock_key(f"{self.projection.name} {ledger}")
+        if await lock.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCK_CLASS, key):
+            return lock
+        await lock.close()
+        return None
+
+    async def _observe(self, ledger: str) -> None:
+        """Another process leads: note how far it is, and try again in a while."""
+        async with self.db.conn() as conn:
+            self.applied[ledger] = (await self._checkpoint(conn, ledger))[1].number
+        await asyncio.sleep(0.5)
+
+    async def _alarm(self, ledger: str, reason: str) -> None:
+        if self.alarms.get(ledger) != reason:
+            log.error("projection_stopped", extra={"projection": self.projection.name, "reason": reason})
+        self.alarms[ledger] = reason
+        await asyncio.sleep(2.0)
+
+    async def _checkpoint(self, conn: Connection, ledger: str) -> tuple[int, Checkpoint]:
+        name = self.projection.name
+        version = int(await conn.fetchval("SELECT live_version FROM projection WHERE name = $1", name))
+        return version, await read_checkpoint(conn, name, version, ledger)
+
+    async def _follow(self, ledger: str, reader: StreamReader, lock: asyncpg.Connection) -> None:
+        async with self.db.conn() as conn:
+            version, checkpoint = await self._checkpoint(conn, ledger)
+        await reader.seek(checkpoint.number)
+        self.applied[ledger] = checkpoint.number
+        while not lock.is_closed():
+            commits = await reader.take(self._batch, 1.0)
+            self.heads[ledger] = max(reader.head, self.applied[ledger])
+            if not commits:
+                if await self._live_version() != version:
+                    return
+                continue
+            checkpoint = await self.flush(version, checkpoint, commits)
+            self.applied[ledger] = checkpoint.number
+            self.alarms.pop(ledger, None)
+            for listener in self._listeners:
+                listener(ledger, commits)
+
+    async def _live_version(self) -> int:
+        async with self.db.conn() as conn:
+            name = self.projection.name
+            return int(await conn.fetchval("SELECT live_version FROM projection WHERE name = $1", name))
+
+    async def flush(self, version: int, checkpoint: Checkpoint, commits: Sequence[Commit]) -> Checkpoint:
+        """Apply commits that continue the checkpoint; return the checkpoint after them."""
+        check_chain(checkpoint, commits)
+        last = commits[-1]
+        try:
+            async with self.db.tx() as conn:
+                await self._move(conn, version, checkpoint, commits)
+                await set_path(conn, [schema_of(self.projection.name, version)])
+                held = await apply_or_hold(conn, self.projection, version, commits)
+        except BaseException:
+            self.projection.forget()
+            raise
+        self._watch_share(len(commits), held)
+        return Checkpoint(last.ledger, last.ledger_id, last.epoch, last.number, last.hash)
+
+    async def _move(self, conn: Connection, version: int, old: Checkpoint, commits: Sequence[Commit]) -> None:
+        """Move the checkpoint by compare-and-set, in the transaction of the rows."""
+        last = commits[-1]
+        rests: dict[str, int] = {}
+        for commit in commits:
+            for ledger, number in (commit.metadata().get("rests_on") or {}).items():
+                rests[ledger] = max(number, rests.get(ledger, 0))
+        moved = await conn.fetchval(
+            "UPDATE checkpoint SET number = $5, hash = $6, ledger_id = $7, epoch = $8, applied_at = $9,"
+            " rests_on = rests_on || $10::text::jsonb"
+            " WHERE projection = $1 AND version = $2 AND ledger = $3 AND number = $4"
+            " AND hash IS NOT DISTINCT FROM $11 RETURNING true",
+            self.projection.name, version, last.ledger, old.number, last.number, last.hash, last.ledger_id, last.epoch,
+            now(), msgspec.json.encode(rests).decode(), old.hash,
+        )  # fmt: skip
+        if not moved:
+            raise StaleCheckpoint(f"{self.projection.name} {last.ledger}:{old.number}")
+
+    def _watch_share(self, commits: int, held: int) -> None:
+        """Stop with an alarm when more than a twentieth of the recent commits had something to hold."""
+        self._recent.append((commits, held))
+        total, bad = sum(n for n, _ in self._recent), sum(h for _, h in self._recent)
+        if bad > max(20, total // 20):
+            self._recent.clear()
+            raise RuntimeError(f"{bad} holds in the last {total} commits: something is wrong with the reader")
+
+
+def check_chain(checkpoint: Checkpoint, commits: Sequence[Commit]) -> None:
+    """Raise Forked unless the commits continue the checkpoint, number by number and hash by hash."""
+    first = commits[0]
+    previous = checkpoint.hash or genesis_hash(first.ledger_id)
+    number = checkpoint.number
+    if checkpoint.ledger_id not in (None, first.ledger_id):
+        raise Forked(f"{first.ledger} is now {first.ledger_id}, was {checkpoint.ledger_id}")
+    for commit in commits:
+        if commit.number != number + 1 or commit.previous != previous:
+            raise Forked(f"{commit.position} does not continue {number}")
+        if not commit.is_intact():
+            raise Forked(f"{commit.position} is not what its hash says")
+        number, previous = commit.number, commit.hash

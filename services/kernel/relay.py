@@ -1,0 +1,215 @@
+"""The relay: publishes each commit's stored bytes so that stream sequence = commit number, always.
+
+One leader a ledger (advisory lock) for efficiency; what makes it safe is the expected-sequence header. There is no
+outbox state: the stream's last sequence says where to go on, so a lost tail or a lost volume is filled by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import zlib
+from collections import deque
+from typing import Any
+
+import asyncpg
+import nats.errors
+from nats.aio.client import Client
+from nats.js.api import Header
+from nats.js.errors import APIError
+from nats.js.errors import Error as JetStreamError
+
+from contracts.subjects import stream_subject
+from services.kernel.broker import ensure_stream, last_sequence
+from services.kernel.codec import Commit, to_headers
+from services.kernel.database import TRANSIENT
+from services.kernel.errors import Unavailable
+from services.kernel.guard import compare
+from services.kernel.ledger import Ledger
+
+log = logging.getLogger("opsledger.kernel")
+
+WINDOW = 256  # commits in flight; every acknowledgement is read and compared
+WINDOW_BYTES = 16 * 1024 * 1024
+ACK_TIMEOUT = 10.0
+HEADROOM = 64 * 1024  # bytes of headers and protocol around a body
+IDLE_LOOK = 3.0  # seconds between looks at an idle stream, so that a lost tail is noticed
+BROKEN = (nats.errors.Error, JetStreamError, OSError, TimeoutError, asyncio.TimeoutError, *TRANSIENT)
+
+
+class OutOfStep(Exception):
+    """The stream is not where the relay believed; it looks again."""
+
+
+class Relay:
+    """Carries one ledger to its stream, and guards the ledger against a stream that does not fit."""
+
+    def __init__(self, ledger: Ledger, name: str, nc: Client, replicas: int = 1) -> None:
+        self.ledger = ledger
+        self.name = name
+        self.nc = nc
+        self.replicas = replicas
+        self._js = nc.jetstream(timeout=ACK_TIMEOUT, publish_async_max_pending=WINDOW + 1)
+        self.sent = 0  # last sequence known to be in the stream
+        self.healthy = False
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._lock: asyncpg.Connection | None = None
+        self._epoch = 1
+        ledger.refusals[name] = Unavailable("ledger_not_yet_compared", f"{name}: not yet compared with its stream")
+        ledger.on_commit(self._committed)
+
+    def _committed(self, positions: dict[str, int]) -> None:
+        if self.name in positions:
+            self._wake.set()
+
+    async def start(self) -> None:
+        """Begin; the first comparison decides whether appends are allowed."""
+        self._task = asyncio.create_task(self._run(), name=f"relay-{self.name}")
+
+    async def stop(self) -> None:
+        """Stop; what is not relayed yet is relayed after the next start."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        await self._unlock()
+
+    async def _run(self) -> None:
+        pause = 0.05
+        while True:
+            try:
+                await self._look()
+                pause = 0.05
+                await self._follow()
+            except OutOfStep as reason:
+                log.warning("relay_out_of_step", extra={"ledger": self.name, "reason": str(reason)})
+                await asyncio.sleep(0.02)
+            except BROKEN as error:
+                self.healthy = False
+                log.warning("relay_interrupted", extra={"ledger": self.name, "error": repr(error)})
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, 2.0)
+
+    async def _look(self) -> None:
+        """Compare ledger and stream; set or lift the refusal; find where to go on."""
+        if self.nc.max_payload < self.ledger.limit + HEADROOM:
+            raise RuntimeError(f"the broker's max_payload {self.nc.max_payload} is too small for commits")
+        async with self.ledger.db.conn() as conn:
+            self._epoch = int(await conn.fetchval("SELECT epoch FROM ledger_head WHERE ledger = $1", self.name))
+        await ensure_stream(self.nc, self.name, self._epoch, self.replicas)
+        comparison = await compare(self.ledger.db, self.nc, self.name)
+        refusal = comparison.refusal()
+        if refusal is None:
+            self.ledger.refusals.pop(self.name, None)
+            self.sent = comparison.stream
+            self.healthy = True
+            return
+        if self.ledger.refusals.get(self.name, refusal).code != refusal.code or self.healthy:
+            log.error("ledger_refused", extra={"ledger": self.name, "code": refusal.code, "detail": refusal.detail})
+        self.ledger.refusals[self.name] = refusal
+        self.healthy = False
+        await asyncio.sleep(1.0)
+        raise OutOfStep(refusal.code)
+
+    async def _follow(self) -> None:
+        """Publish what the ledger has beyond the stream, for as long as the two keep in step."""
+        loop = asyncio.get_running_loop()
+        looked = loop.time()
+        while True:
+            self._wake.clear()
+            if self.name in self.ledger.refusals:
+                raise OutOfStep("the database has restarted")
+            if await self._leading() and await self._publish_pending():
+                looked = loop.time()
+                continue
+            try:
+                async with asyncio.timeout(0.25 if self._lock is not None else 1.0):
+                    await self._wake.wait()
+            except TimeoutError:
+                if loop.time() - looked > IDLE_LOOK:
+                    looked = loop.time()
+                    if await last_sequence(self.nc, self.name, self._epoch) != self.sent or self._lock is None:
+                        await self._look()
+
+    async def _publish_pending(self) -> bool:
+        """Publish one window; return whether there was anything to publish."""
+        async with self.ledger.db.conn() as conn:
+            rows = await conn.fetch(
+                "SELECT c.*, h.ledger_id, h.epoch FROM ledger_commit c JOIN ledger_head h USING (ledger)"
+                " WHERE c.ledger = $1 AND c.number > $2 ORDER BY c.number LIMIT $3",
+                self.name, self.sent, WINDOW,
+            )  # fmt: skip
+        if not rows:
+            return False
+        if rows[0]["epoch"] != self._epoch:
+            raise OutOfStep("a new epoch has begun")
+        flight: deque[tuple[int, asyncio.Future[Any]]] = deque()
+        size = 0
+        try:
+            for row in rows:
+                commit = commit_of(row)
+                by_reference = len(commit.body) > self.ledger.limit
+                headers = to_headers(commit, by_reference=by_reference)
+                headers[Header.EXPECTED_LAST_SEQUENCE] = str(commit.number - 1)
+                body = b"" if by_reference else commit.body
+                subject = stream_subject(self.name, self._epoch)
+                flight.append((commit.number, await self._js.publish_async(subject, body, headers=headers)))
+                size += len(body)
+                if size > WINDOW_BYTES:
+                    await self._drain(flight)
+                    size = 0
+            await self._drain(flight)
+        except APIError as error:  # 10071 / 10164: somebody or something else stands at that sequence
+            raise OutOfStep(f"{error.err_code} {error.description}") from error
+        finally:
+            for _, future in flight:
+                if not future.cancel() and not future.cancelled():
+                    future.exception()  # heard already through the first that failed
+        return True
+
+    async def _drain(self, flight: deque[tuple[int, asyncio.Future[Any]]]) -> None:
+        async with asyncio.timeout(ACK_TIMEOUT):
+            while flight:
+                number, future = flight[0]
+                ack = await future
+                flight.popleft()
+                if ack.seq != number:
+                    raise OutOfStep(f"commit {number} was stored as sequence {ack.seq}")
+                self.sent = number
+
+    async def _leading(self) -> bool:
+        """Whether this process carries the ledger; tries to take the lock over where it does not."""
+        if self._lock is not None and not self._lock.is_closed():
+            return True
+        await self._unlock()
+        lock = await self.ledger.db.dedicated()
+        if await lock.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCK_CLASS, lock_key(self.name)):
+            self._lock = lock
+            await lock.add_listener("ledger", lambda *_: self._wake.set())
+            raise OutOfStep("taken over")  # look again: the former leader may have published meanwhile
+        await lock.close()
+        return False
+
+    async def _unlock(self) -> None:
+        if self._lock is not None:
+            lock, self._lock = self._lock, None
+            try:
+                await lock.close(timeout=2)
+            except BROKEN:
+                lock.terminate()
+
+
+LOCK_CLASS = 0x6F70  # advisory locks of relays
+
+
+def lock_key(name: str) -> int:
+    """Return the 31-bit advisory key of a name."""
+    return zlib.crc32(name.encode()) & 0x7FFFFFFF
+
+
+def commit_of(row: Any) -> Commit:
+    """Return the commit of a ledger_commit row joined with its head's ledger_id and epoch."""
+    return Commit(
+        row["ledger"], row["ledger_id"], row["epoch"], row["number"], row["previous"], row["hash"], row["meta"],
+        row["encoding"], row["body"],
+    )  # fmt: skip
