@@ -8,11 +8,13 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from deploy.local.instance import new_account_key
 from deploy.local.nats import USERS, NatsServer
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import free_port
@@ -73,20 +75,24 @@ def nats_server(session_folder: Path) -> Iterator[NatsServer]:
     yield from _run_nats(session_folder, None)
 
 
+@dataclass(frozen=True)
+class Callout:
+    """The account key that signs what the authentication call-out answers."""
+
+    seed: str
+    public: str
+
+
 @pytest.fixture
-def callout_seed() -> str:
-    """The seed of the account key that signs what the authentication call-out answers."""
-    import nkeys
-
-    return nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_ACCOUNT).decode()
+def callout_key() -> Callout:
+    """A fresh key; its public half is in the configuration of `nats_with_callout`."""
+    return Callout(*new_account_key())
 
 
 @pytest.fixture
-def nats_with_callout(session_folder: Path, callout_seed: str) -> Iterator[NatsServer]:
+def nats_with_callout(session_folder: Path, callout_key: Callout) -> Iterator[NatsServer]:
     """Like nats_server, but publishers are admitted by whoever answers the call-out as user "org"."""
-    import nkeys
-
-    yield from _run_nats(session_folder, nkeys.from_seed(callout_seed.encode()).public_key.decode())
+    yield from _run_nats(session_folder, callout_key.public)
 
 
 def _run_nats(folder: Path, issuer: str | None) -> Iterator[NatsServer]:

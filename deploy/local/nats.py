@@ -20,7 +20,8 @@ from contracts.subjects import INBOX_STREAM, RECEIPTS_STREAM, stream_name
 from deploy.local.process import Child, RunnerError, wait_until
 
 SERVICE_USERS = ("org", "activity", "tickets", "kpi", "portal")
-USERS = (*SERVICE_USERS, "admin")
+SYSTEM_USER = "system"  # of the system account: org cuts off revoked publishers with it
+USERS = (*SERVICE_USERS, "admin", SYSTEM_USER)
 ACCOUNT = "OPS"
 EPOCHS = 9  # restores that the static permissions foresee; a later one needs a new configuration
 
@@ -81,8 +82,11 @@ def render_config(
     sync_interval: str = "always",
 ) -> str:
     """Return the server's configuration file; JSON is a subset of its language."""
-    accounts_users = []
+    accounts_users, system_users = [], []
     for user, password in users.items():
+        if user == SYSTEM_USER:
+            system_users.append({"user": user, "password": password})
+            continue
         entry: dict[str, object] = {"user": user, "password": password}
         allowed = permissions(user, shards)
         if allowed is not None:
@@ -97,7 +101,7 @@ def render_config(
         "write_deadline": "10s",
         "lame_duck_duration": "30s",
         "jetstream": {"store_dir": store_dir, "sync_interval": sync_interval},
-        "accounts": {ACCOUNT: {"jetstream": "enabled", "users": accounts_users}, "SYS": {}},
+        "accounts": {ACCOUNT: {"jetstream": "enabled", "users": accounts_users}, "SYS": {"users": system_users}},
         "system_account": "SYS",
     }
     if callout_issuer:
@@ -135,6 +139,11 @@ class NatsServer:
         return self.place / "store"
 
     @property
+    def pid_file(self) -> Path:
+        """Remembers the server process over the death of its supervisor."""
+        return self.place / "nats.pid.json"
+
+    @property
     def pid(self) -> int | None:
         """The server's process id while it runs."""
         return self._child.pid if self._child else None
@@ -153,7 +162,7 @@ class NatsServer:
 
     def launch(self) -> None:
         """Start without waiting."""
-        self.place.mkdir(parents=True, exist_ok=True)
+        self.place.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = self.place / "nats.conf"
         config.touch(mode=0o600)
         config.write_text(
@@ -172,7 +181,7 @@ class NatsServer:
             name="nats",
             argv=[str(binary()), "-c", str(config)],
             log=self.log,
-            pid_file=self.place / "nats.pid.json",
+            pid_file=self.pid_file,
             env={"PATH": "/usr/bin:/bin", "HOME": str(self.place), "GOMEMLIMIT": self.memory_limit},
             death_signal=signal.SIGTERM,
         )

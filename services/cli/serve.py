@@ -1,0 +1,34 @@
+"""Run one service in this process; everything it needs to know is in its environment."""
+
+from __future__ import annotations
+
+import gc
+from importlib import import_module
+
+
+def serve(service: str) -> None:
+    """Run one service (org, activity, tickets, kpi, portal) until SIGTERM; settings from OPSLEDGER_* variables."""
+    import uvicorn
+
+    from services.kernel.settings import Settings
+
+    settings = Settings(service=service)
+    app = import_module(f"services.{service}.app").create(settings)
+    gc.collect()
+    gc.freeze()  # what is imported stays: collections need not walk it again
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=4,
+        backlog=512,
+    )
