@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 ScopeKind = Literal["person", "account", "pair", "unit"]
 PeriodKind = Literal["day", "week", "month"]
@@ -65,6 +65,7 @@ class Quota(KpiModel):
     name_zh: str
     name_en: str
     selector: Selector
+    also: list[Selector] = Field(default_factory=list)  # further activities that count, of other types (H-32b)
     measure: Measure = Measure()
     scope: ScopeKind
     period: PeriodKind
@@ -77,6 +78,15 @@ class Quota(KpiModel):
     layer: Layer = "centre"
     due_weekdays: list[int] = Field(default_factory=lambda: [1, 2, 3, 4, 5, 6, 7])  # ISO weekdays that are due days
     at_risk_after_days: int = 3
+    reading_zh: str = ""  # how the handbook's sentence is read, for people
+    reading_en: str = ""
+
+    @model_validator(mode="after")
+    def _each_type_once(self) -> Quota:
+        types = [name for selector in (self.selector, *self.also) for name in selector.types]
+        if len(types) != len(set(types)):
+            raise ValueError(f"quota {self.id}: an activity type may stand in one selector only, or it counts twice")
+        return self
 
 
 class Policy(KpiModel):
