@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 import msgspec
@@ -33,6 +33,13 @@ BROKEN = (nats.errors.Error, JetStreamError, OSError, TimeoutError, asyncio.Time
 Reader = Callable[[str], StreamReader]
 
 
+StartOver = Callable[[Database, Projection, Reader], Awaitable[object]]
+
+
+async def _cannot_start_over(db: Database, projection: Projection, reader: Reader) -> object:
+    raise RuntimeError(f"{projection.name}: nobody has said how to fold a new epoch")
+
+
 class StaleCheckpoint(Exception):
     """Another projector has moved the checkpoint: read it again."""
 
@@ -44,12 +51,16 @@ class Forked(Exception):
 class Projector:
     """Keeps the live version of a projection up to date, one task a ledger; each ledger has one leader at a time."""
 
-    def __init__(self, db: Database, projection: Projection, reader: Reader, *, batch: int = BATCH) -> None:
+    def __init__(
+        self, db: Database, projection: Projection, reader: Reader, *, batch: int = BATCH, live: bool = True
+    ) -> None:
         self.db = db
+        self.live = live
         self.projection = projection
         self.applied: dict[str, int] = {}
         self.heads: dict[str, int] = {}
         self.alarms: dict[str, str] = {}  # ledger -> why it stands still
+        self.start_over: StartOver = _cannot_start_over
         self._reader = reader
         self._batch = batch
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,7 +105,7 @@ class Projector:
             except StaleCheckpoint:
                 log.info("checkpoint_moved", extra={"projection": self.projection.name, "ledger": ledger})
             except Forked as reason:
-                await self._alarm(ledger, f"forked: {reason}")
+                await self._forked(ledger, reader, str(reason))
             except BROKEN as error:
                 log.warning("projector_interrupted", extra={"projection": self.projection.name, "error": repr(error)})
                 await asyncio.sleep(pause)
@@ -129,6 +140,17 @@ class Projector:
         self.alarms[ledger] = reason
         await asyncio.sleep(2.0)
 
+    async def _forked(self, ledger: str, reader: StreamReader, reason: str) -> None:
+        """A new epoch of the ledger is folded anew from its beginning; any other fork stands still with an alarm."""
+        async with self.db.conn() as conn:
+            checkpoint = (await self._checkpoint(conn, ledger))[1]
+        epoch = await reader.epoch()
+        if epoch is None or epoch <= checkpoint.epoch:
+            await self._alarm(ledger, f"forked: {reason}")
+            return
+        log.error("projection_starts_over", extra={"projection": self.projection.name, "reason": reason})
+        await self.start_over(self.db, self.projection, self._reader)
+
     async def _checkpoint(self, conn: Connection, ledger: str) -> tuple[int, Checkpoint]:
         name = self.projection.name
         version = int(await conn.fetchval("SELECT live_version FROM projection WHERE name = $1", name))
@@ -137,6 +159,8 @@ class Projector:
     async def _follow(self, ledger: str, reader: StreamReader, lock: asyncpg.Connection) -> None:
         async with self.db.conn() as conn:
             version, checkpoint = await self._checkpoint(conn, ledger)
+        if await reader.forked_below(checkpoint):
+            raise Forked(f"epoch {checkpoint.epoch} ended before {ledger}:{checkpoint.number}")
         await reader.seek(checkpoint.number)
         self.applied[ledger] = checkpoint.number
         while not lock.is_closed():
@@ -173,8 +197,17 @@ class Projector:
         return Checkpoint(last.ledger, last.ledger_id, last.epoch, last.number, last.hash)
 
     async def _move(self, conn: Connection, version: int, old: Checkpoint, commits: Sequence[Commit]) -> None:
-        """Move the checkpoint by compare-and-set, in the transaction of the rows."""
+        """Move the checkpoint by compare-and-set, in the transaction of the rows.
+
+        The shared lock on the registry row keeps a switch of versions from happening in between.
+        """
         last = commits[-1]
+        if self.live:
+            live = await conn.fetchval(
+                "SELECT live_version FROM projection WHERE name = $1 FOR SHARE", self.projection.name
+            )
+            if live != version:
+                raise StaleCheckpoint(f"{self.projection.name}: version {live} is live, not {version}")
         rests: dict[str, int] = {}
         for commit in commits:
             for ledger, number in (commit.metadata().get("rests_on") or {}).items():

@@ -18,8 +18,9 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from contracts.subjects import stream_name
-from services.kernel.broker import current_epoch, last_sequence
+from services.kernel.broker import current_epoch, last_sequence, read_message
 from services.kernel.codec import Commit, from_message
+from services.kernel.projection import Checkpoint
 
 log = logging.getLogger("opsledger.kernel")
 
@@ -54,6 +55,21 @@ class StreamReader:
         """Go on with commit `number` + 1."""
         await self.close()
         self._next = number + 1
+
+    async def epoch(self) -> int | None:
+        """Return the ledger's epoch in force, None where it has no stream yet."""
+        return await current_epoch(self.nc, self.ledger)
+
+    async def forked_below(self, checkpoint: Checkpoint) -> bool:
+        """Whether a later epoch of the ledger has another commit, or none, where the checkpoint stands."""
+        epoch = await self.epoch()
+        if epoch is None or epoch <= checkpoint.epoch or checkpoint.number == 0:
+            return False
+        if (await last_sequence(self.nc, self.ledger, epoch) or 0) >= checkpoint.number:
+            there, _ = await read_message(self.nc, self.ledger, epoch, checkpoint.number)
+            return there is None or there.hash != checkpoint.hash
+        commits = await self.fetch(self.ledger, checkpoint.number - 1, 1) if self.fetch is not None else []
+        return not commits or commits[0].hash != checkpoint.hash
 
     async def close(self) -> None:
         """Drop the consumer; the broker forgets it by itself when it is gone."""
