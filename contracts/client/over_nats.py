@@ -1,0 +1,172 @@
+"""Publishes over NATS: as a request that is answered after the commit, or into the durable inbox with receipts.
+
+`request` = nothing acknowledged can be lost, whatever happens to the broker. `put` = acknowledged by the broker even
+while the service is down; the outcome follows as a receipt, until which a careful publisher keeps its copy: `deliver`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing
+from types import TracebackType
+
+import nats
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from contracts import subjects
+from contracts.activity import IntakeAnswer, IntakeResult, Receipt
+from contracts.client.batches import Batch, Event, PublishError, batches, pauses, problem
+from contracts.envelope import BATCH_CONTENT_TYPE
+
+PASSING = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
+CONNECT_SECONDS = 10.0
+
+
+async def _heard(error: Exception) -> None:
+    """Leave it to the call that fails: the library would print it."""
+
+
+class NatsPublisher:
+    """`async with NatsPublisher(url, "forum-bot", token) as publisher: results = await publisher.request(events)`."""
+
+    def __init__(
+        self, url: str, publisher: str, token: str, *, context: str = "activity", batch: int = 500, attempts: int = 8
+    ) -> None:
+        self._url, self._publisher, self._token, self._context = url, publisher, token, context
+        self._batch, self._attempts = batch, attempts
+        self._client: Client | None = None
+
+    async def __aenter__(self) -> NatsPublisher:
+        try:
+            self._client = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
+        except PASSING as error:
+            raise PublishError("unreachable", f"{self._url} as {self._publisher}: {error!r}") from error
+        return self
+
+    async def _connect(self) -> Client:
+        return await nats.connect(
+            self._url,
+            user=self._publisher,
+            password=self._token,
+            inbox_prefix=f"_INBOX.{self._publisher}",
+            max_reconnect_attempts=-1,
+            reconnect_time_wait=1,
+            error_cb=_heard,
+        )
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connected.close()
+
+    @property
+    def _connected(self) -> Client:
+        if self._client is None:
+            raise RuntimeError("use `async with`")
+        return self._client
+
+    async def request(self, events: Iterable[Event], timeout: float = 30.0) -> list[IntakeResult]:
+        """Return an outcome for each event, after its commit; repeats an unanswered batch with the same ids.
+
+        Raises PublishError when a batch is refused as a whole or stays unanswered after all attempts.
+        """
+        results: list[IntakeResult] = []
+        for batch in batches(events, self._batch):
+            answer = await self._ask(batch, timeout)
+            results += [result.model_copy(update={"index": batch.first + result.index}) for result in answer.results]
+        return results
+
+    async def _ask(self, batch: Batch, timeout: float) -> IntakeAnswer:
+        subject = subjects.intake_subject(self._publisher, self._context)
+        headers = {"content-type": BATCH_CONTENT_TYPE}
+        failure = PublishError("unanswered", "no attempt was made")
+        for pause in [*pauses(self._attempts), None]:
+            try:
+                reply = await self._connected.request(subject, batch.body, timeout=timeout, headers=headers)
+            except PASSING as error:
+                failure = PublishError("unreachable", repr(error))
+            else:
+                try:
+                    return IntakeAnswer.model_validate_json(reply.data)
+                except ValueError:
+                    failure = problem(reply.data)
+                if failure.status is None or (failure.status < 500 and failure.status != 429):
+                    raise failure
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise failure
+
+    async def put(self, events: Iterable[Event]) -> list[str]:
+        """Hand events to the inbox; return the message ids, acknowledged by the broker, not yet recorded.
+
+        A message id is made from the content, so that the broker drops an immediate repetition.
+        """
+        return [await self._put(batch.body) for batch in batches(events, self._batch)]
+
+    async def _put(self, body: bytes) -> str:
+        message = hashlib.sha256(body).hexdigest()[:32]
+        subject = subjects.inbox_subject(self._publisher, self._context)
+        headers = {"Nats-Msg-Id": message, "content-type": BATCH_CONTENT_TYPE}
+        failure: Exception | None = None
+        for pause in [*pauses(self._attempts), None]:
+            try:
+                await self._connected.jetstream().publish(subject, body, timeout=10, headers=headers)
+                return message
+            except PASSING as error:
+                failure = error
+            if pause is not None:
+                await asyncio.sleep(pause)
+        raise PublishError("unreachable", repr(failure))
+
+    async def receipts(self, timeout: float = 5.0) -> AsyncIterator[Receipt]:
+        """Yield receipts, oldest first, until none has come for `timeout` seconds.
+
+        A receipt is acknowledged when the next one is asked for: one whose handling failed comes again.
+        """
+        async with aclosing(self._receipt_messages(timeout)) as messages:
+            async for message in messages:
+                yield Receipt.model_validate_json(message.data)
+                await message.ack()
+
+    async def _receipt_messages(self, timeout: float) -> AsyncGenerator[Msg, None]:
+        subscription = await self._connected.jetstream().pull_subscribe(
+            f"receipts.{self._publisher}.>", durable=self._publisher, stream=subjects.RECEIPTS_STREAM
+        )
+        try:
+            while True:
+                try:
+                    messages = await subscription.fetch(100, timeout=timeout)
+                except TimeoutError:
+                    return
+                for message in messages:
+                    yield message
+        finally:
+            await subscription.unsubscribe()
+
+    async def deliver(self, events: Iterable[Event], patience: float = 10.0, rounds: int = 10) -> list[Receipt]:
+        """Put events into the inbox and return their first receipts; what has none after `patience` is sent again.
+
+        Raises PublishError when receipts are still missing after `rounds`.
+        """
+        kept = {await self._put(batch.body): batch for batch in batches(events, self._batch)}
+        found: dict[str, Receipt] = {}
+        for _ in range(rounds):
+            async with aclosing(self._receipt_messages(patience)) as messages:
+                async for message in messages:
+                    receipt = Receipt.model_validate_json(message.data)
+                    if receipt.message in kept:
+                        found.setdefault(receipt.message, receipt)
+                    await message.ack()
+                    if len(found) == len(kept):
+                        break
+            missing = [batch for message, batch in kept.items() if message not in found]
+            if not missing:
+                return [found[message] for message in kept]
+            for batch in missing:
+                await self._put(batch.body)
+        raise PublishError("no_receipt", f"{len(kept) - len(found)} message(s) have no receipt yet")
