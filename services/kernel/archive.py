@@ -14,7 +14,7 @@ import msgspec
 
 from contracts.envelope import genesis_hash
 from services.kernel.codec import Commit
-from services.kernel.database import Connection, Database
+from services.kernel.database import Connection, Database, fetch_one
 from services.kernel.errors import Refusal
 from services.kernel.ledger import INSERT_COMMIT, Ledger
 from services.kernel.relay import commit_of
@@ -110,7 +110,7 @@ async def append_foreign(ledger: Ledger, name: str, commits: Sequence[Commit], r
     """
     added = 0
     async with ledger.db.tx() as conn:
-        head = await conn.fetchrow("SELECT * FROM ledger_head WHERE ledger = $1 FOR UPDATE", name)
+        head = await fetch_one(conn, "SELECT * FROM ledger_head WHERE ledger = $1 FOR UPDATE", name)
         number, previous, ledger_id = head["number"], head["hash"], head["ledger_id"]
         if number == 0 and commits and commits[0].number == 1:
             ledger_id, previous = commits[0].ledger_id, genesis_hash(commits[0].ledger_id)

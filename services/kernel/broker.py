@@ -11,12 +11,18 @@ import re
 from typing import Any
 
 import nats
+import nats.errors
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.errors import Error as JetStreamError
 from nats.js.errors import NotFoundError
 
 from contracts.subjects import stream_name, stream_subject
 from services.kernel.codec import Commit, from_message
+from services.kernel.database import TRANSIENT
+
+# What says only that the broker or the database is not to be had at the moment.
+BROKEN: tuple[type[Exception], ...] = (nats.errors.Error, JetStreamError, OSError, TimeoutError, *TRANSIENT)
 
 log = logging.getLogger("opsledger.kernel")
 

@@ -18,19 +18,27 @@ Connection = asyncpg.pool.PoolConnectionProxy | asyncpg.Connection
 Isolation = Literal["read_committed", "repeatable_read", "serializable"]
 
 # What says nothing about the data: the connection, the disk or another transaction. Never poison; try again later.
-TRANSIENT: tuple[type[BaseException], ...] = (
+TRANSIENT: tuple[type[Exception], ...] = (
     asyncpg.PostgresConnectionError,
     asyncpg.InterfaceError,
     asyncpg.InternalClientError,
     asyncpg.OperatorInterventionError,
     asyncpg.InsufficientResourcesError,
-    asyncpg.SystemError,
+    asyncpg.PostgresSystemError,
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
     OSError,
     TimeoutError,
 )
+
+
+async def fetch_one(conn: Connection, query: str, *args: object) -> asyncpg.Record:
+    """Return the one row that must be there; LookupError where it is not."""
+    row = await conn.fetchrow(query, *args)
+    if row is None:
+        raise LookupError(query)
+    return row
 
 
 class Database:

@@ -14,7 +14,7 @@ from nats.aio.client import Client
 
 from contracts.envelope import genesis_hash
 from services.kernel.broker import last_sequence, read_message
-from services.kernel.database import Database
+from services.kernel.database import Database, fetch_one
 from services.kernel.errors import Unavailable
 
 log = logging.getLogger("opsledger.kernel")
@@ -53,7 +53,7 @@ class Comparison:
 async def compare(db: Database, nc: Client, ledger: str) -> Comparison:
     """Compare the last message of the stream with the commit of that number, or the head with the message after it."""
     async with db.conn() as conn:
-        head = await conn.fetchrow("SELECT * FROM ledger_head WHERE ledger = $1", ledger)
+        head = await fetch_one(conn, "SELECT * FROM ledger_head WHERE ledger = $1", ledger)
     epoch, number = int(head["epoch"]), int(head["number"])
     last = await last_sequence(nc, ledger, epoch)
     if not last:

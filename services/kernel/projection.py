@@ -16,7 +16,7 @@ import msgspec
 
 from services.kernel.clock import monotonic
 from services.kernel.codec import Commit, Envelope
-from services.kernel.database import Connection, Database
+from services.kernel.database import Connection, Database, fetch_one
 from services.kernel.errors import Unavailable
 
 
@@ -93,7 +93,8 @@ async def add_checkpoints(conn: Connection, projection: Projection, version: int
 
 
 async def read_checkpoint(conn: Connection, projection: str, version: int, ledger: str) -> Checkpoint:
-    row = await conn.fetchrow(
+    row = await fetch_one(
+        conn,
         "SELECT ledger, ledger_id, epoch, number, hash FROM checkpoint"
         " WHERE projection = $1 AND version = $2 AND ledger = $3",
         projection, version, ledger,

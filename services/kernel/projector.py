@@ -13,13 +13,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
 import msgspec
-import nats.errors
-from nats.js.errors import Error as JetStreamError
 
 from contracts.envelope import genesis_hash
+from services.kernel.broker import BROKEN
 from services.kernel.clock import now
 from services.kernel.codec import Commit
-from services.kernel.database import TRANSIENT, Connection, Database
+from services.kernel.database import Connection, Database
 from services.kernel.poison import apply_or_hold
 from services.kernel.projection import Checkpoint, Projection, read_checkpoint, register, schema_of, set_path
 from services.kernel.reader import StreamReader
@@ -29,7 +28,6 @@ log = logging.getLogger("opsledger.kernel")
 
 LOCK_CLASS = 0x7071  # advisory locks of projectors
 BATCH = 128  # commits a transaction at most
-BROKEN = (nats.errors.Error, JetStreamError, OSError, TimeoutError, asyncio.TimeoutError, *TRANSIENT)
 Reader = Callable[[str], StreamReader]
 
 

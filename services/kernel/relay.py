@@ -13,16 +13,13 @@ from collections import deque
 from typing import Any
 
 import asyncpg
-import nats.errors
 from nats.aio.client import Client
 from nats.js.api import Header
 from nats.js.errors import APIError
-from nats.js.errors import Error as JetStreamError
 
 from contracts.subjects import stream_subject
-from services.kernel.broker import ensure_stream, last_sequence
+from services.kernel.broker import BROKEN, ensure_stream, last_sequence
 from services.kernel.codec import Commit, to_headers
-from services.kernel.database import TRANSIENT
 from services.kernel.errors import Unavailable
 from services.kernel.guard import compare
 from services.kernel.ledger import Ledger
@@ -34,7 +31,6 @@ WINDOW_BYTES = 16 * 1024 * 1024
 ACK_TIMEOUT = 10.0
 HEADROOM = 64 * 1024  # bytes of headers and protocol around a body
 IDLE_LOOK = 3.0  # seconds between looks at an idle stream, so that a lost tail is noticed
-BROKEN = (nats.errors.Error, JetStreamError, OSError, TimeoutError, asyncio.TimeoutError, *TRANSIENT)
 
 
 class OutOfStep(Exception):
