@@ -103,8 +103,8 @@ async def _run(journal: Journal, stream: BinaryIO, target: Target, batch: int) -
     total = journal.file.stat().st_size if journal.file else None
     with _bar() as bar:
         task = bar.add_task(target.way.value, total=total, completed=offset, tally=_tally(journal))
-        async with sender(target, batch) as send:
-            try:
+        try:
+            async with sender(target, batch) as send:
                 return await transfer(
                     journal,
                     pieces(stream, batch, offset, journal.progress.lines),
@@ -112,10 +112,10 @@ async def _run(journal: Journal, stream: BinaryIO, target: Target, batch: int) -
                     ahead=1 if target.way is Way.inbox else AHEAD,  # a publisher's receipts have one reader
                     watch=lambda now: bar.update(task, completed=now.progress.offset, tally=_tally(now)),
                 )
-            except PublishError as error:
-                raise RunnerError(
-                    error.code, f"after line {journal.progress.lines}: {error.detail}", "run the same command again"
-                ) from error
+        except PublishError as error:
+            raise RunnerError(
+                error.code, f"after line {journal.progress.lines}: {error.detail}", "mend that, run the command again"
+            ) from error
 
 
 @asynccontextmanager
