@@ -26,6 +26,7 @@ from services.kernel.ledger import Ledger
 
 log = logging.getLogger("opsledger.kernel")
 
+EXPECTED = Header.EXPECTED_LAST_SEQUENCE.value  # what makes a doubled or shifted commit impossible
 WINDOW = 256  # commits in flight; every acknowledgement is read and compared
 WINDOW_BYTES = 16 * 1024 * 1024
 ACK_TIMEOUT = 10.0
@@ -146,7 +147,7 @@ class Relay:
                 commit = commit_of(row)
                 by_reference = len(commit.body) > self.ledger.limit
                 headers = to_headers(commit, by_reference=by_reference)
-                headers[Header.EXPECTED_LAST_SEQUENCE] = str(commit.number - 1)
+                headers[EXPECTED] = str(commit.number - 1)
                 body = b"" if by_reference else commit.body
                 subject = stream_subject(self.name, self._epoch)
                 flight.append((commit.number, await self._js.publish_async(subject, body, headers=headers)))
