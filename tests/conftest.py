@@ -18,6 +18,7 @@ from deploy.local.instance import new_account_key
 from deploy.local.nats import USERS, NatsServer
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import free_port
+from tests.running import RunningSystem
 
 
 @pytest.fixture(scope="session")
@@ -136,3 +137,12 @@ def sql(dsn: str, *statements: str) -> None:
     thread.join()
     if failures:
         raise failures[0]
+
+
+@pytest.fixture(scope="session")
+def system() -> Iterator[RunningSystem]:
+    """The whole system, started once a session through the command line; tests must not kill its processes."""
+    running = RunningSystem(settings={"OPSLEDGER_POSTGRES_SETTINGS": "shared_buffers=128MB"})
+    running.up()
+    yield running
+    running.remove()

@@ -14,6 +14,7 @@ import signal
 import socket
 import struct
 import subprocess
+import time
 from dataclasses import dataclass, field
 from importlib import metadata
 from importlib.util import find_spec
@@ -113,12 +114,22 @@ class EmbeddedPostgres:
         self._child.start()
 
     def wait_ready(self, timeout: float = 30.0) -> None:
-        """Wait until the server accepts sessions. Raises RunnerError with the end of its log."""
-        wait_until(lambda: self.pid is None or self.answers(), timeout)
-        if self.pid is None or not self.answers():
-            raise RunnerError(
-                "postgres_not_started", f"PostgreSQL on port {self.port} did not start", f"read {self.log}"
-            )
+        """Wait until the server accepts sessions. Raises RunnerError.
+
+        After a kill the old sessions' processes may hold the shared memory for a moment: the server then ends at once
+        and is started again.
+        """
+        deadline = time.monotonic() + timeout
+        for attempt in range(8):
+            if attempt:
+                time.sleep(0.1 * attempt)
+                self.launch()
+            wait_until(lambda: self.pid is None or self.answers(), deadline - time.monotonic())
+            if self.pid is not None and self.answers():
+                return
+            if self.pid is not None or time.monotonic() > deadline:
+                break
+        raise RunnerError("postgres_not_started", f"PostgreSQL on port {self.port} did not start", f"read {self.log}")
 
     def answers(self) -> bool:
         """Ask for a session; a server that starts up or recovers answers with error 57P03."""

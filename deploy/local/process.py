@@ -155,7 +155,7 @@ def end_stale(path: Path, polite: int = signal.SIGTERM, timeout: float = 5.0) ->
     return pid is not None
 
 
-def end_all_stale(files: Mapping[Path, int], timeout: float = 8.0) -> None:
+def end_all_stale(files: Mapping[Path, int], timeout: float = 4.0) -> None:
     """End what a former supervisor left behind, all asked at once; `files` maps a pid file to its polite signal."""
     for path, polite in files.items():
         pid = running_pid(path)

@@ -88,6 +88,7 @@ class Supervisor:
             unit.start()
         self.nats.wait_ready()
         self.postgres.wait_ready(60.0)
+        self.servers[1].child = self.postgres.child
         self.postgres.psql(provisioning_sql(self.credentials.databases))
         for unit in self.services:
             unit.start()
@@ -232,8 +233,16 @@ class Supervisor:
 
 
 def process_names() -> list[str]:
-    """Return the service processes: those whose code is there, and replicas from OPSLEDGER_REPLICAS ("kpi=2")."""
-    present = [name for name in (*DECIDING, "portal") if (PROJECT / "services" / name / "app.py").exists()]
+    """Return the service processes: those whose code is there, in the numbers that OPSLEDGER_REPLICAS says.
+
+    OPSLEDGER_SERVICES ("org,activity") names fewer; OPSLEDGER_REPLICAS is like "kpi=2,activity=3".
+    """
+    named = os.environ.get("OPSLEDGER_SERVICES", "").split(",")
+    present = [
+        name
+        for name in (*DECIDING, "portal")
+        if (PROJECT / "services" / name / "app.py").exists() and (named == [""] or name in named)
+    ]
     wanted = dict(part.split("=") for part in os.environ.get("OPSLEDGER_REPLICAS", "").split(",") if part)
     return [f"{name}-{n}" if n > 1 else name for name in present for n in range(1, int(wanted.get(name, "1")) + 1)]
 
