@@ -89,18 +89,23 @@ class OwnerClient:
 
     async def fetch(self, ledger: str, after: int, limit: int) -> list[Commit]:
         """Return the owner's commits after a number. OSError when the owner cannot be reached or refuses."""
+        page = await self._get(ledger, "", {"ledger": ledger, "after": after, "limit": limit})
+        return [from_document(msgspec.convert(item, CommitDocument)) for item in page["data"]]
+
+    async def head(self, ledger: str) -> int:
+        """Return the number of the ledger's last commit, as its owner has it. OSError as `fetch`."""
+        return int((await self._get(ledger, "/head", {}))["heads"].get(ledger, 0))
+
+    async def _get(self, ledger: str, path: str, params: dict[str, str | int]) -> dict[str, Any]:
         url = self._urls[ledger.partition(".")[0]]
         try:
-            answer = await self._client.get(
-                f"{url}/v1/ledger",
-                params={"ledger": ledger, "after": after, "limit": limit},
-                headers={"Authorization": f"Bearer {await self._token()}"},
-            )
+            headers = {"Authorization": f"Bearer {await self._token()}"}
+            answer = await self._client.get(f"{url}/v1/ledger{path}", params=params, headers=headers)
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise OSError(f"{ledger}: the owner at {url} did not answer: {error!r}") from error
-        page: dict[str, Any] = msgspec.json.decode(answer.content)
-        return [from_document(msgspec.convert(item, CommitDocument)) for item in page["data"]]
+        found: dict[str, Any] = msgspec.json.decode(answer.content)
+        return found
 
 
 async def append_foreign(ledger: Ledger, name: str, commits: Sequence[Commit], restore: Restore) -> int:

@@ -7,7 +7,7 @@ and applying are `Projector`'s; here are the protocol, the registry of versions 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -17,7 +17,7 @@ import msgspec
 from services.kernel.clock import monotonic
 from services.kernel.codec import Commit, Envelope
 from services.kernel.database import Connection, Database, fetch_one
-from services.kernel.errors import Unavailable
+from services.kernel.errors import Refusal, Unavailable
 
 
 class Projection(Protocol):
@@ -119,11 +119,37 @@ async def reading(db: Database, *projections: str) -> AsyncIterator[tuple[Connec
         yield conn, positions
 
 
+async def wait_or_refuse(
+    db: Database,
+    projections: Sequence[str],
+    at_least: dict[str, int],
+    head: Callable[[str], Awaitable[int]],
+    timeout: float = 5.0,
+) -> None:
+    """`wait_for`, and a position that the ledger's owner has not reached is refused (400 `position_beyond_head`)."""
+    try:
+        await wait_for(db, projections, at_least, timeout)
+    except Unavailable:
+        for ledger, number in at_least.items():
+            try:
+                reached = await head(ledger)
+            except (OSError, KeyError):
+                continue
+            if number > reached:
+                raise Refusal(
+                    "position_beyond_head",
+                    f"{ledger} ends at {reached}, there is no {number}",
+                    field="at_least",
+                    remedy="Use a position that an answer of this system gave.",
+                ) from None
+        raise
+
+
 async def wait_for(db: Database, projections: Sequence[str], at_least: dict[str, int], timeout: float = 5.0) -> None:
     """Wait until the live versions have folded at least these positions, and those that their commits rested on.
 
     Ledgers that the projections do not read are ignored. Raises Unavailable `not_yet_applied` after `timeout`
-    seconds; whether a position exists at all is the caller's question (`reject_beyond_head`).
+    seconds; whether a position exists at all is the caller's question (`wait_or_refuse`).
     """
     wanted = dict(at_least)
     deadline = monotonic() + timeout

@@ -83,6 +83,16 @@ class Projector:
         """Call `listener(ledger, commits)` after each transaction of this process that committed."""
         self._listeners.append(listener)
 
+    async def watch_heads(self, head: Callable[[str], Awaitable[int]], every: float = 5.0) -> None:
+        """Ask the ledgers' owners how far they are, for ever: lag is measured against the ledger, not the stream."""
+        while True:
+            for ledger in self.projection.ledgers:
+                try:
+                    self.heads[ledger] = max(self.heads.get(ledger, 0), await head(ledger))
+                except (OSError, KeyError) as error:
+                    log.debug("head_unknown", extra={"ledger": ledger, "error": repr(error)})
+            await asyncio.sleep(every)
+
     @property
     def lag(self) -> dict[str, int]:
         """Ledger -> commits known to exist and not yet folded."""
@@ -163,7 +173,7 @@ class Projector:
         self.applied[ledger] = checkpoint.number
         while not lock.is_closed():
             commits = await reader.take(self._batch, 1.0)
-            self.heads[ledger] = max(reader.head, self.applied[ledger])
+            self.heads[ledger] = max(reader.head, self.applied[ledger], self.heads.get(ledger, 0))
             if not commits:
                 if await self._live_version() != version:
                     return
