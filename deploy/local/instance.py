@@ -125,8 +125,8 @@ def make_credentials(instance: Instance, environment: Mapping[str, str] | None =
         env.get("OPSLEDGER_TIMEZONE", "Asia/Shanghai"),
     )
     instance.home.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:
-        instance.home.chmod(0o711)  # the database's unprivileged account passes through, and sees nothing
+    # Root's database runs as an unprivileged account, which passes through and sees nothing.
+    instance.home.chmod(0o711 if os.geteuid() == 0 else 0o700)
     beside = path.with_suffix(".new")
     beside.touch(mode=0o600)
     beside.write_text(json.dumps(asdict(made), indent=1))

@@ -41,10 +41,11 @@ def render(line: str, service: str) -> str:
     text = _take(fields, _TEXT)
     level = str(fields.pop("level", "info")).lower()
     name = str(fields.pop("service", service))
-    trace = fields.pop("exception", None) or fields.pop("exc_info", None)
-    rest = " ".join(f"{key}={value}" for key, value in fields.items() if value not in (None, ""))
-    head = f"{when[:23].replace('T', ' '):<23} {level:<7} {name:<10} {text}"
-    return f"{head}{'  ' + rest if rest else ''}{chr(10) + str(trace) if trace else ''}"
+    below = "".join(f"\n{value}" for value in fields.values() if "\n" in str(value))
+    rest = " ".join(
+        f"{key}={value}" for key, value in fields.items() if value not in (None, "") and "\n" not in str(value)
+    )
+    return f"{when[:23].replace('T', ' '):<23} {level:<7} {name:<10} {text}  {rest}".rstrip() + below
 
 
 def _take(fields: dict[str, object], names: tuple[str, ...]) -> str:

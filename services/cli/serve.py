@@ -10,9 +10,11 @@ def serve(service: str) -> None:
     """Run one service (org, activity, tickets, kpi, portal) until SIGTERM; settings from OPSLEDGER_* variables."""
     import uvicorn
 
-    from services.kernel.settings import Settings
+    from services.kernel import settings as environment
+    from services.kernel.telemetry import configure_logging
 
-    settings = Settings(service=service)
+    settings = environment.load(service)
+    configure_logging(service, settings.log_level)
     app = import_module(f"services.{service}.app").create(settings)
     gc.collect()
     gc.freeze()  # what is imported stays: collections need not walk it again

@@ -14,6 +14,7 @@ from fastapi.staticfiles import StaticFiles
 
 from services.kernel import clock
 from services.kernel.settings import Settings
+from services.kernel.web import add_check, create_app
 from services.portal.front import fragment, page
 from services.portal.status import ask_all
 from services.portal.texts import Language
@@ -31,9 +32,10 @@ def create(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with httpx.AsyncClient(trust_env=False) as client:
             app.state.client = client
+            add_check(app, "portal", _alive)
             yield
 
-    app = FastAPI(title="opsledger portal", lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = create_app("opsledger portal", settings, lifespan)
     app.mount("/static", StaticFiles(directory=STATIC), name="static")
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
@@ -51,12 +53,11 @@ def create(settings: Settings) -> FastAPI:
         statuses = await ask_all(request.app.state.client, urls)
         return HTMLResponse(fragment(statuses, _links(request, list(urls)), _language(request), _now(settings)))
 
-    @app.get("/healthz")
-    @app.get("/readyz")
-    async def health() -> dict[str, str]:
-        return {"status": "ok"}
-
     return app
+
+
+async def _alive() -> dict[str, str]:
+    return {}  # it shows the others' state and needs none of them
 
 
 def _language(request: Request) -> Language:

@@ -38,16 +38,10 @@ async def _ask(client: httpx.AsyncClient, name: str, url: str) -> ServiceStatus:
 
 
 def _checks(body: Any) -> list[tuple[str, bool, str]]:
-    """Read the checks out of a /readyz answer: {"checks": {name: {"ok": bool, ...}}} or a list of them."""
+    """Read the checks out of a /readyz answer: {"checks": {name: {"ready": bool, ...}}}."""
     found = body.get("checks", {}) if isinstance(body, dict) else {}
-    if isinstance(found, list):
-        found = {str(check.get("name", number)): check for number, check in enumerate(found) if isinstance(check, dict)}
-    rows = []
-    for name, check in found.items():
-        if isinstance(check, dict):
-            told = {key: value for key, value in check.items() if key not in ("name", "ok", "ready", "status")}
-            good = bool(check.get("ok", check.get("ready", check.get("status") in (None, "ok", "ready"))))
-            rows.append((name, good, ", ".join(f"{key} {value}" for key, value in told.items() if value is not None)))
-        else:
-            rows.append((name, check in (True, "ok", "ready"), "" if check in (True, "ok") else str(check)))
-    return rows
+    return [
+        (name, bool(check.get("ready")), ", ".join(f"{key} {value}" for key, value in check.items() if key != "ready"))
+        for name, check in found.items()
+        if isinstance(check, dict)
+    ]

