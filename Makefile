@@ -64,6 +64,7 @@ format: $(STAMP) ## format the code and mend what ruff can mend
 
 schemas: $(STAMP) ## generate JSON Schema, AsyncAPI and OpenAPI into contracts/schemas
 	$(BIN)/python -m contracts.generate
+	$(BIN)/python -m services.cli.schemas
 
 constraints: $(STAMP) ## pin the newest versions of everything into constraints.txt
 	$(BIN)/python -m pip install --quiet uv

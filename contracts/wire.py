@@ -76,7 +76,7 @@ def activity_schema(definition: ActivityTypeDefined) -> Schema:
     data = ActivityData.model_json_schema(mode="validation")
     properties: Schema = {name: _plain(field) for name, field in data["properties"].items()}
     for need in definition.needs:
-        properties[need] = {"type": "integer", "minimum": 1} if need == "quantity" else NOT_EMPTY
+        properties[need] = _needed(properties.get(need, NOT_EMPTY))
     return _wire(
         WIRE_PREFIX + definition.name,
         f"{definition.name_en} ({definition.name_zh}), {definition.row}",
@@ -112,6 +112,13 @@ def _wire(name: str, description: str, data: Schema, *, subject_needed: bool) ->
             "data": data,
         },
     }
+
+
+def _needed(field: Schema) -> Schema:
+    """Return a field's schema where it may be neither absent, null nor empty."""
+    present = next((branch for branch in field.get("anyOf", ()) if branch != {"type": "null"}), field)
+    present = {key: value for key, value in present.items() if key != "default"}
+    return present | NOT_EMPTY if present == {"type": "string"} else present
 
 
 def _plain(field: Schema) -> Schema:
