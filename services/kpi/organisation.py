@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from contracts.org import UnitKind
 from services.kpi.facts import Account, Period
 
 Span = tuple[int, int]  # first and last ordinal, both included
 FAR = date.max.toordinal()
+MEMO_LIMIT = 20_000
 
 
 class UnitRow(NamedTuple):
@@ -76,8 +77,13 @@ class Organisation:
             if row.owner is not None:
                 self._owned.setdefault(row.owner, []).append(account)
         self._below: dict[str, frozenset[str]] = {}
-        self._unit_masks: dict[tuple[tuple[str, ...], int, int], dict[str, int]] = {}
-        self._due_masks: dict[tuple[tuple[str, ...], tuple[int, ...], int, int], dict[str, int]] = {}
+        self.memo: dict[object, Any] = {}  # what follows from this organisation alone, by question
+
+    def remember(self, key: object, answer: Any) -> None:
+        """Keep an answer that never changes for this organisation; forget all when there are very many."""
+        if len(self.memo) > MEMO_LIMIT:
+            self.memo.clear()
+        self.memo[key] = answer
 
     def _chain(self, unit: str) -> tuple[str, ...]:
         chain: list[str] = []
@@ -110,12 +116,11 @@ class Organisation:
 
     def masks_in(self, units: tuple[str, ...], period: Period) -> dict[str, int]:
         """Return person -> days of the period in any of the units, directly or below; only people with such a day."""
-        key = (units, period.first, period.last)
-        found = self._unit_masks.get(key)
+        key = ("masks_in", units, period.first, period.last)
+        found: dict[str, int] | None = self.memo.get(key)
         if found is None:
-            if len(self._unit_masks) > 4096:
-                self._unit_masks.clear()
-            found = self._unit_masks[key] = self._compute_masks_in(units, period)
+            found = self._compute_masks_in(units, period)
+            self.remember(key, found)
         return found
 
     def _compute_masks_in(self, units: tuple[str, ...], period: Period) -> dict[str, int]:
@@ -136,17 +141,11 @@ class Organisation:
 
     def due_masks(self, units: tuple[str, ...], weekdays: tuple[int, ...], period: Period) -> dict[str, int]:
         """Return person -> due days: in one of the units, not absent, on a weekday that is due."""
-        key = (units, weekdays, period.first, period.last)
-        found = self._due_masks.get(key)
-        if found is None:
-            if len(self._due_masks) > 4096:
-                self._due_masks.clear()
-            calendar = weekday_mask(weekdays, period)
-            found = self._due_masks[key] = {
-                person: mask & calendar & ~self.absent_mask(person, period)
-                for person, mask in self.masks_in(units, period).items()
-            }
-        return found
+        calendar = weekday_mask(weekdays, period)
+        return {
+            person: mask & calendar & ~self.absent_mask(person, period)
+            for person, mask in self.masks_in(units, period).items()
+        }
 
     def absent_mask(self, person: str, period: Period) -> int:
         """Return the days of the period on which the person is absent."""
@@ -155,10 +154,13 @@ class Organisation:
     # -- accounts ------------------------------------------------------------------------------------------------
     def registered_accounts(self, person: str, platform: str, period: Period) -> dict[Account, int]:
         """Return the person's accounts of a platform with the days of the period on which they are registered."""
-        found = {}
-        for account in self._owned.get(person, ()):
-            if account[0] == platform and (mask := _masks(self._registered[account], period)):
-                found[account] = mask
+        key = ("registered", person, platform, period.first, period.last)
+        found: dict[Account, int] | None = self.memo.get(key)
+        if found is None:
+            mine = [account for account in self._owned.get(person, ()) if account[0] == platform]
+            masks = {account: _masks(self._registered[account], period) for account in mine}
+            found = {account: mask for account, mask in masks.items() if mask}
+            self.remember(key, found)
         return found
 
     def verified_mask(self, account: Account, period: Period) -> int:

@@ -27,7 +27,6 @@ from services.kpi.rules_due import (
     verified_due,
 )
 from services.kpi.rules_select import (
-    Part,
     account_of,
     best_accounts,
     by_account,
@@ -97,7 +96,8 @@ def attain(
             done, due, parts = _own_account(quota, person, account, period, facts, organisation)
     else:
         done, due, parts = _person(quota, scope_id, period, facts, organisation)
-    elapsed = due.elapsed(period, today.toordinal())
+    now = today.toordinal()
+    elapsed = due.elapsed(period, now)
     days = due.mask.bit_count()
     return Attainment(
         quota.id,
@@ -110,9 +110,9 @@ def attain(
         due.amount,
         days,
         elapsed,
-        standing(done, due.amount, days, elapsed, today.toordinal() > period.last, quota.at_risk_after_days),
-        date.fromordinal(max(part.days[-1] for part in parts)) if parts else None,
-        max(part.series.last_commit for part in parts) if parts else None,
+        standing(done, due.amount, days, elapsed, now > period.last, quota.at_risk_after_days),
+        date.fromordinal(max([part.days[-1] for part in parts])) if parts else None,
+        max([part.last_commit for part in parts]) if parts else None,
     )
 
 
@@ -128,7 +128,7 @@ def standing(done: Exact, due: Exact, due_days: int, elapsed: int, over: bool, a
 
 
 # -- the four scopes ------------------------------------------------------------------------------------------------
-Figure = tuple[Exact, Due, list[Part]]
+Figure = tuple[Exact, Due, list[Series]]
 
 
 def _person(quota: Quota, person: str, period: Period, facts: Facts, organisation: Organisation) -> Figure:
@@ -142,7 +142,7 @@ def _person(quota: Quota, person: str, period: Period, facts: Facts, organisatio
         cap = due.amount or quota.target
         done = sum_capped(best.values(), cap)
         total = Due(whole(due.amount * measure.best_accounts), due.mask)
-        return done, total, [part for part in parts if account_of(part.series) in best]
+        return done, total, [part for part in parts if account_of(part) in best]
     return measured(quota, parts, period), due, parts
 
 
@@ -155,7 +155,7 @@ def _nested(
         dues = {account: mask for account, mask in dues.items() if account == only}
     parts = of_person(quota, person, period, facts, organisation)
     if only is not None:
-        parts = [part for part in parts if account_of(part.series) == only]
+        parts = [part for part in parts if account_of(part) == only]
     per_day = quota.measure.per == "account_day"
     days = 0
     for mask in dues.values():
@@ -168,7 +168,7 @@ def _nested(
         if not amount:
             return sum(mask.bit_count() for mask in posted.values()), NOTHING, parts
         done: Exact = sum((posted.get(account, 0) & mask).bit_count() for account, mask in dues.items())
-        due_parts = (keep(part, dues.get(account_of(part.series) or ("", ""), 0), period) for part in parts)
+        due_parts = (keep(part, dues.get(account_of(part) or ("", ""), 0), period) for part in parts)
         return done, Due(amount, days), [part for part in due_parts if part is not None]
     target = quota.target or 0
     each = {account: scaled(target, mask.bit_count(), calendar_days(quota, period)) for account, mask in dues.items()}
@@ -187,20 +187,20 @@ def _own_account(
     if quota.measure.accounts == "registered_or_used":
         return _nested(quota, person, account, period, facts, organisation)
     parts = of_person(quota, person, period, facts, organisation)
-    parts = [part for part in parts if account_of(part.series) == account]
+    parts = [part for part in parts if account_of(part) == account]
     return measured(quota, parts, period), Due(0, 0), parts
 
 
 def _shared_account(quota: Quota, account: Account, period: Period, facts: Facts, organisation: Organisation) -> Figure:
     """What everybody did with an account (H-33); due by its verified days where the quota says so."""
-    parts = select(quota, facts.by_account.get(account, {}), period, organisation)
+    parts = select(quota, facts.by_account.get(account, {}), period, facts, organisation)
     return quantity(parts), verified_due(quota, account, period, organisation), parts
 
 
 def _pair(quota: Quota, pair: str, period: Period, facts: Facts, organisation: Organisation) -> Figure:
     one, _, other = pair.partition("+")
-    parts = [p for p in of_person(quota, one, period, facts, organisation) if p.series.counterpart == other]
-    parts += [p for p in of_person(quota, other, period, facts, organisation) if p.series.counterpart == one]
+    parts = [p for p in of_person(quota, one, period, facts, organisation) if p.counterpart == other]
+    parts += [p for p in of_person(quota, other, period, facts, organisation) if p.counterpart == one]
     return quantity(parts), pair_due(quota, one, other, period, organisation), parts
 
 
@@ -211,26 +211,26 @@ def _unit(quota: Quota, unit: str, period: Period, facts: Facts, organisation: O
     if quota.measure.per == "account_day":
         posted: dict[tuple[str, Account | None], int] = {}
         for part in parts:
-            key = (part.series.person, account_of(part.series))
+            key = (part.person, account_of(part))
             posted[key] = posted.get(key, 0) | mask_of(part.days, period)
         return sum(mask.bit_count() for mask in posted.values()), due, parts
     return measured(quota, parts, period), due, parts
 
 
 # -- measures -------------------------------------------------------------------------------------------------------
-def measured(quota: Quota, parts: list[Part], period: Period) -> int:
+def measured(quota: Quota, parts: list[Series], period: Period) -> int:
     """Return the plain measure over parts: quantities, accounts, days, or complete campaigns."""
     kind = quota.measure.kind
     if kind == "count":
         return quantity(parts)
     if kind == "distinct":
-        return len({account for part in parts if (account := account_of(part.series)) is not None})
+        return len({account for part in parts if (account := account_of(part)) is not None})
     if kind == "days":
         mask = 0
         for part in parts:
             mask |= mask_of(part.days, period)
         return mask.bit_count()
-    return len(complete_campaigns(quota, (part.series for part in parts)))
+    return len(complete_campaigns(quota, parts))
 
 
 def complete_campaigns(quota: Quota, series: Iterable[Series]) -> set[str]:

@@ -54,17 +54,27 @@ def _spread(quota: Quota, mask: int, period: Period) -> Due:
 
 def due_mask(quota: Quota, person: str, period: Period, organisation: Organisation) -> int:
     """Return the person's due days for the quota: in a bound group and not absent."""
-    if not quota.binding.units:
-        return 0
-    masks = organisation.due_masks(tuple(quota.binding.units), tuple(quota.due_weekdays), period)
-    return masks.get(person, 0)
+    return person_dues(quota, period, organisation).get(person, NOTHING).mask
 
 
 def person_due(quota: Quota, person: str, period: Period, organisation: Organisation) -> Due:
     """Return what is due of a person; of a nested best-accounts quota the due of one account."""
-    if quota.target is None:
-        return NOTHING
-    return _spread(quota, due_mask(quota, person, period, organisation), period)
+    return person_dues(quota, period, organisation).get(person, NOTHING)
+
+
+def person_dues(quota: Quota, period: Period, organisation: Organisation) -> dict[str, Due]:
+    """Return what is due of everybody bound on a due day; empty for a quota without target or bound units."""
+    key = ("person_dues", id(quota), period.first, period.last)
+    known = organisation.memo.get(key)
+    if known is not None and known[0] is quota:  # the entry keeps the quota alive, so that its id is not used again
+        dues: dict[str, Due] = known[1]
+        return dues
+    dues = {}
+    if quota.target is not None and quota.binding.units:
+        masks = organisation.due_masks(tuple(quota.binding.units), tuple(quota.due_weekdays), period)
+        dues = {person: _spread(quota, mask, period) for person, mask in masks.items() if mask}
+    organisation.remember(key, (quota, dues))
+    return dues
 
 
 def account_dues(

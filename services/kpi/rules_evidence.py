@@ -12,11 +12,11 @@ from datetime import date
 from typing import NamedTuple, TypedDict
 
 from contracts.kpi import Quota, ScopeKind, Selector
-from services.kpi.facts import Account, Facts, Period
+from services.kpi.facts import Account, Facts, Period, Series
 from services.kpi.organisation import Organisation, days_of
 from services.kpi.rules import complete_campaigns
 from services.kpi.rules_due import account_dues
-from services.kpi.rules_select import Part, account_of, best_accounts, by_account, of_person, of_unit
+from services.kpi.rules_select import account_of, best_accounts, by_account, of_person, of_unit
 
 
 class EvidenceSelector(TypedDict):
@@ -74,7 +74,7 @@ def evidence(
     if quota.measure.kind == "campaigns":
         inside = of_unit if scope == "unit" else of_person
         parts = inside(quota, scope_id, period, facts, organisation)
-        campaigns = sorted(complete_campaigns(quota, (part.series for part in parts)))
+        campaigns = sorted(complete_campaigns(quota, parts))
         if not campaigns:
             return []
         asked = asked._replace(campaigns=campaigns)
@@ -90,17 +90,17 @@ def _of_one(asked: _Asked, person: str, mask: int) -> Iterator[EvidenceSelector]
     quota = asked.quota
     parts = of_person(quota, person, asked.period, asked.facts, asked.organisation)
     if asked.account is not None:
-        parts = [part for part in parts if account_of(part.series) == asked.account]
-    platforms = sorted({part.series.platform for part in parts}) if quota.measure.best_platforms is not None else []
+        parts = [part for part in parts if account_of(part) == asked.account]
+    platforms = sorted({part.platform for part in parts}) if quota.measure.best_platforms is not None else []
     for selector in (quota.selector, *quota.also):
-        mine = [part for part in parts if part.series.type in selector.types]
+        mine = [part for part in parts if part.type in selector.types]
         if mine:
             for account, days in _account_masks(asked, selector, person, mine).items():
                 if days & mask:
                     yield _selector(asked, selector, person, account, days & mask, platforms)
 
 
-def _account_masks(asked: _Asked, selector: Selector, person: str, parts: list[Part]) -> dict[Account | None, int]:
+def _account_masks(asked: _Asked, selector: Selector, person: str, parts: list[Series]) -> dict[Account | None, int]:
     """Return the accounts that the measure counts, each with its days; {None: all days} when it counts any."""
     measure, period, organisation = asked.quota.measure, asked.period, asked.organisation
     whole = (1 << period.length) - 1

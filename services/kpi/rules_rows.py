@@ -121,10 +121,10 @@ def _accounts(quota: Quota, period: Period, facts: Facts, organisation: Organisa
 
 def _pairs(quota: Quota, period: Period, facts: Facts, organisation: Organisation) -> set[str]:
     return {
-        pair_id(person, part.series.counterpart)
+        pair_id(person, part.counterpart)
         for person in facts.by_person
         for part in of_person(quota, person, period, facts, organisation)
-        if part.series.counterpart is not None
+        if part.counterpart is not None
     }
 
 
