@@ -1,0 +1,20 @@
+"""The kernel's tables and org's own."""
+
+from alembic import op
+
+from services.kernel.schema import KERNEL_SQL
+from services.org.tables import ORG_SQL
+
+revision = "org_0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    _script(KERNEL_SQL)
+    _script(ORG_SQL)
+
+
+def _script(sql: str) -> None:
+    """Run several statements at once, as asyncpg does for a query without arguments."""
+    raw = op.get_bind().connection.dbapi_connection
+    raw.await_(raw.driver_connection.execute(sql))  # type: ignore[union-attr]
