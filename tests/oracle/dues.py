@@ -19,6 +19,7 @@ MONTHLY: dict[str, tuple[Callable[[sums.Work], int], int]] = {
     "H-20": (sums.h_20, 0),
     "H-21": (sums.h_21, 0),
     "H-22": (sums.h_22, 0),
+    "H-22-complete": (sums.h_22_complete, 0),
     "H-23": (sums.h_23, 0),
     "H-24": (sums.h_24, 0),
     "H-25": (sums.h_25, 0),
@@ -58,21 +59,8 @@ GROUP_MONTHLY: dict[str, tuple[Callable[[sums.Work], int], int]] = {
 
 # "Rows 4-12 bind members of the commercial and the public-interest group." Rows 1-3 and the other departments' duties
 # bind nobody: those rows exist only where something is done.
-BINDING_NOBODY = {
-    "H-20",
-    "H-21",
-    "H-22",
-    "H-40",
-    "H-41",
-    "H-42",
-    "H-43",
-    "H-54",
-    "H-55",
-    "H-60",
-    "H-61",
-    "H-62",
-    "H-71",
-}
+BINDING_NOBODY = {"H-20", "H-21", "H-22", "H-22-complete", "H-40", "H-41", "H-42", "H-43"}
+BINDING_NOBODY |= {"H-54", "H-55", "H-60", "H-61", "H-62", "H-71"}
 
 
 def due_days(organisation: Organisation, person: str, days: list[date]) -> list[date]:

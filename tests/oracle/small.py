@@ -1,7 +1,7 @@
 """A small organisation and short ways to write events, for examples worked out by hand.
 
-centre (centre) > promotion (department) > commercial, public_interest (bound groups), channel (not bound)
-A, B in commercial; C in public_interest; D in channel; E directly in promotion. October 2026 has 31 days.
+centre (centre) > promotion (department) > commercial, public-interest (bound groups), channel (not bound)
+A, B in commercial; C in public-interest; D in channel; E directly in promotion. October 2026 has 31 days.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def organisation(*accounts: dict[str, Any], people: tuple[dict[str, Any], ...] =
     usual = [
         person("A", member("commercial")),
         person("B", member("commercial")),
-        person("C", member("public_interest")),
+        person("C", member("public-interest")),
         person("D", member("channel")),
         person("E", member("promotion")),
     ]
@@ -67,7 +67,7 @@ def organisation(*accounts: dict[str, Any], people: tuple[dict[str, Any], ...] =
             unit("centre", "centre", None),
             unit("promotion", "department", "centre"),
             unit("commercial", "group", "promotion", "商业组"),
-            unit("public_interest", "group", "promotion", "公益组"),
+            unit("public-interest", "group", "promotion", "公益组"),
             unit("channel", "group", "promotion", "渠道组"),
         ],
         "people": [given.pop(entry["person"], entry) for entry in usual] + list(given.values()),

@@ -44,7 +44,12 @@ def h_21(work: Work) -> int:
 
 
 def h_22(work: Work) -> int:
-    """ "a campaign is complete when plan, execution and report all exist"; the campaigns complete within the work."""
+    """ "campaign carried out; plan written; campaign report written | counted, no target"."""
+    return _quantity(work, "campaign.plan", "campaign.run", "campaign.report")
+
+
+def h_22_complete(work: Work) -> int:
+    """ "a campaign is complete when plan, execution and report all exist": the campaigns complete within the work."""
     complete = 0
     for campaign in {activity.campaign for activity in work if activity.campaign}:
         kinds = {activity.type for activity in work if activity.campaign == campaign}

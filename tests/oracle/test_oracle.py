@@ -67,9 +67,11 @@ def test_h22_a_campaign_is_complete_with_plan_run_and_report() -> None:
         event("campaign.run", "B", campaign="c2"),
         event("campaign.report", "B", campaign="c2"),
     )
-    assert rows("H-22", "person", "A") == rows("H-62", "person", "A") == (1, 0)
-    assert rows("H-22", "person", "B") is None  # nothing complete by B alone
-    assert rows("H-22", "unit", "commercial") == (2, 0)
+    assert rows("H-22", "person", "A") == rows("H-62", "person", "A") == (1 + 3 + 1 + 1, 0)
+    assert rows("H-22", "unit", "commercial") == (8, 0)
+    assert rows("H-22-complete", "person", "A") == (1, 0)
+    assert rows("H-22-complete", "person", "B") is None  # nothing complete by B alone
+    assert rows("H-22-complete", "unit", "commercial") == (2, 0)
 
 
 def test_h26_accounts_comments_and_links() -> None:
@@ -97,10 +99,10 @@ def test_h27_h28_are_the_groups_and_never_prorated() -> None:
         event("tieba.post", "C", account="t", quantity=199),
     )
     assert rows("H-27", "unit", "commercial") == (10000, 10000)
-    assert rows("H-27", "unit", "public_interest") == (0, 10000)
+    assert rows("H-27", "unit", "public-interest") == (0, 10000)
     assert rows("H-27", "unit", "channel") == (9, 0)
     assert rows("H-27", "unit", "promotion") == (10009, 0)
-    assert rows("H-28", "unit", "public_interest") == (199, 200)
+    assert rows("H-28", "unit", "public-interest") == (199, 200)
     assert rows("H-27", "person", "A") is None
     assert set(GROUP_MONTHLY) == {"H-27", "H-28"}
 
