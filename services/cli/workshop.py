@@ -40,17 +40,10 @@ class Workshop:
     nc: Client
     owners: OwnerClient
     projections: dict[str, Projection]
-    restore: Restore | None
 
     def reader(self, ledger: str) -> StreamReader:
         """Return a reader of any service's ledger; gaps are filled by its owner."""
         return StreamReader(self.nc, ledger, self.owners.fetch)
-
-    def restoring(self) -> Restore:
-        """Return how inline rows are rebuilt. Raises RunnerError where the service cannot."""
-        if self.restore is None:
-            raise RunnerError("not_restorable", f"{self.service} does not say how its rows are rebuilt", "update it")
-        return self.restore
 
 
 def deciding_services() -> list[str]:
@@ -84,6 +77,14 @@ def projections_of(instance: Instance, service: str) -> dict[str, Projection]:
     return {projection.name: projection for projection in made}
 
 
+def restore_of(service: str) -> Restore:
+    """Return how a service rebuilds a commit's inline rows. Raises RunnerError where it does not say."""
+    restore: Restore | None = getattr(import_module(f"services.{service}.app"), "restore", None)
+    if restore is None:
+        raise RunnerError("not_restorable", f"{service} does not say how its rows are rebuilt", "update the program")
+    return restore
+
+
 def ledger_of(db: Database, service: str, credentials: Credentials) -> Ledger:
     """Return a service's ledger over an open database."""
     return (
@@ -98,7 +99,6 @@ async def workshop(instance: Instance, service: str) -> AsyncIterator[Workshop]:
     """Open one service's database and the broker beside the running system. Raises RunnerError if they are not up."""
     credentials = load_credentials(instance)
     settings = settings_of(instance, credentials, service)
-    app = import_module(f"services.{service}.app")
     async with httpx.AsyncClient(timeout=30) as client:
         try:
             db = await Database.open(settings.database_url, size=4)
@@ -115,7 +115,6 @@ async def workshop(instance: Instance, service: str) -> AsyncIterator[Workshop]:
                 nc=nc,
                 owners=owners,
                 projections=projections_of(instance, service),
-                restore=getattr(app, "restore", None),
             )
         finally:
             await owners.close()
