@@ -1,0 +1,42 @@
+"""The alerts' read model: one row each, written with the commit that changed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from contracts.kpi import AlertChanged
+from services.kernel.database import Connection
+from services.kpi.alerts import NEW, Alert, Key, evolve
+
+_READ = "SELECT quota, version, scope, id, period, raised, verdict FROM public.alert WHERE period = ANY($1)"
+_WRITE = """
+INSERT INTO public.alert (quota, version, scope, id, period, raised, verdict, done, due, at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (quota, version, scope, id, period) DO UPDATE SET raised = excluded.raised, verdict = excluded.verdict,
+    done = excluded.done, due = excluded.due, at = excluded.at
+"""
+
+
+async def standing(conn: Connection, periods: Iterable[str]) -> dict[Key, Alert]:
+    """Return the alerts of these periods."""
+    rows = await conn.fetch(_READ, list(periods))
+    return {tuple(row)[:5]: Alert(row["raised"], row["verdict"]) for row in rows}
+
+
+async def write(conn: Connection, event: AlertChanged) -> None:
+    """Apply one transition to its row."""
+    key = (event.quota, event.version, event.scope, event.id, event.period)
+    row = await conn.fetchrow(
+        "SELECT raised, verdict FROM public.alert"
+        " WHERE quota = $1 AND version = $2 AND scope = $3 AND id = $4 AND period = $5",
+        *key,
+    )
+    after = evolve(Alert(row["raised"], row["verdict"]) if row else NEW, event.transition)
+    await conn.execute(_WRITE, *key, after.raised, after.verdict, event.done, event.due, event.at)
+
+
+async def listed(conn: Connection, period: str) -> list[dict[str, Any]]:
+    """Return a period's alerts, newest first."""
+    rows = await conn.fetch("SELECT * FROM public.alert WHERE period = $1 ORDER BY at DESC, quota, id", period)
+    return [{**dict(row), "at": row["at"].isoformat()} for row in rows]

@@ -1,0 +1,108 @@
+"""What the parts of the running service share: opened by the composition root, handed to routes and reactions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+from fastapi import Request
+from nats.aio.client import Client
+
+from contracts.client.over_http import TokenExchange
+from services.kernel import projection as live
+from services.kernel.broker import current_epoch, last_sequence
+from services.kernel.committer import GroupCommitter
+from services.kernel.database import Database
+from services.kernel.errors import Refusal
+from services.kernel.ledger import Ledger
+from services.kernel.projection import Projection
+from services.kernel.projector import Projector
+from services.kernel.reader import StreamReader
+from services.kernel.settings import Settings
+from services.kpi.changes import Changes
+from services.kpi.explain import EvidenceClient
+from services.kpi.figures import Figures
+
+
+class Heads:
+    """How far the ledgers of other services have been written: asked of their owners, else of the broker."""
+
+    def __init__(self, settings: Settings, tokens: TokenExchange, client: httpx.AsyncClient, nc: Client) -> None:
+        self._urls = {"org": settings.org_url, "activity": settings.activity_url}
+        self._tokens = tokens
+        self._client = client
+        self._nc = nc
+
+    async def of(self, ledgers: Sequence[str]) -> dict[str, int]:
+        """Return ledger -> number of its last commit. OSError when neither owner nor broker answers."""
+        found: dict[str, int] = {}
+        for context in sorted({ledger.partition(".")[0] for ledger in ledgers}):
+            found |= await self._asked(context)
+        for ledger in ledgers:
+            if ledger not in found:
+                epoch = await current_epoch(self._nc, ledger)
+                found[ledger] = (await last_sequence(self._nc, ledger, epoch) or 0) if epoch else 0
+        return {ledger: found[ledger] for ledger in ledgers}
+
+    async def _asked(self, context: str) -> dict[str, int]:
+        try:
+            headers = {"Authorization": f"Bearer {await self._tokens()}"}
+            answer = await self._client.get(f"{self._urls[context]}/v1/ledger/head", headers=headers)
+            answer.raise_for_status()
+            heads: dict[str, int] = answer.json()["heads"]
+        except Exception:  # whatever the owner's trouble is: the broker knows nearly as much
+            return {}
+        return heads
+
+
+@dataclass(slots=True)
+class Kpi:
+    """The open parts of the service."""
+
+    settings: Settings
+    db: Database
+    nc: Client
+    ledger: Ledger
+    committer: GroupCommitter
+    figures: Figures
+    changes: Changes
+    evidence: EvidenceClient
+    heads: Heads
+    projectors: dict[str, Projector]
+    reader: Callable[[str], StreamReader]
+    fresh: Callable[[], dict[str, Projection]]  # projections that are nobody's, for a rebuild
+    jobs: dict[str, Any] = field(default_factory=dict)
+    tasks: set[asyncio.Task[None]] = field(default_factory=set)
+
+    @property
+    def ledgers(self) -> list[str]:
+        """Every ledger that figures are made of."""
+        return sorted({ledger for one in self.projectors.values() for ledger in one.projection.ledgers})
+
+    async def wait_for(self, projections: Sequence[str], at_least: dict[str, int]) -> None:
+        """Wait until the projections hold these positions; Refusal `position_beyond_head` for what does not exist."""
+        wanted = {ledger: number for ledger, number in at_least.items() if ledger in self.ledgers}
+        ahead = [name for name, n in wanted.items() if n > self._heard_of(name)]
+        if ahead:
+            heads = await self.heads.of(ahead)
+            for ledger in ahead:
+                if wanted[ledger] > max(heads[ledger], self._heard_of(ledger)):
+                    raise Refusal(
+                        "position_beyond_head",
+                        f"{ledger} ends at {heads[ledger]}, asked for {wanted[ledger]}",
+                        field="at_least",
+                        remedy="Ask for a position that an answer of this system has named.",
+                    )
+        await live.wait_for(self.db, projections, at_least)
+
+    def _heard_of(self, ledger: str) -> int:
+        return max((one.heads.get(ledger, 0) for one in self.projectors.values()), default=0)
+
+
+def kpi_of(request: Request) -> Kpi:
+    """Return the running service of a request."""
+    found: Kpi = request.app.state.kpi
+    return found

@@ -1,0 +1,158 @@
+"""Which figures have to be looked at again, and the look itself: the reaction that keeps alerts true.
+
+A (person, month) is due while what it was last evaluated under (facts, organisation, policies, local day) differs from
+what stands. That comparison is the to-do: it is made by the projections' own transactions and lost by no crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from contracts.kpi import Quota, ScopeKind
+from services.kernel.database import Connection
+from services.kpi.facts import Facts, Period, period_of, periods_touching
+from services.kpi.figures import Figures, Snapshot, one
+from services.kpi.policies import PolicyVersion, for_period
+from services.kpi.rules import Attainment
+from services.kpi.rules_rows import pair_id
+
+BATCH = 16  # people of one month that are evaluated together
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """Everything that a person's figures of a month depend on. `day`: None once the month is settled for good."""
+
+    facts: int
+    org: int
+    policies: int
+    day: date | None
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """People whose figures of a month have to be looked at, with the stamp to note afterwards."""
+
+    month: Period
+    people: dict[str, Stamp]
+
+
+_EVALUATED = "SELECT person, month, facts, org, policies, day FROM public.evaluated"
+_TOUCHED = "SELECT person, month, revision FROM touched"
+_NOTE = """
+INSERT INTO public.evaluated (person, month, facts, org, policies, day)
+SELECT * FROM unnest($1::text[], $2::date[], $3::bigint[], $4::bigint[], $5::int[], $6::date[]) ORDER BY 1, 2
+ON CONFLICT (person, month) DO UPDATE SET facts = excluded.facts, org = excluded.org, policies = excluded.policies,
+    day = excluded.day
+"""
+
+
+async def due(at: Snapshot, *, complete: bool) -> list[Due]:
+    """Return what has to be evaluated, oldest month first, in batches."""
+    rows = await at.conn.fetch(_TOUCHED)
+    touched = {(row[0], row[1]): row[2] for row in rows}
+    known = {(row[0], row[1]): Stamp(row[2], row[3], row[4], row[5]) for row in await at.conn.fetch(_EVALUATED)}
+    this_month = date.fromordinal(period_of("month", at.today).first)
+    last_month = (this_month - timedelta(days=1)).replace(day=1)
+    wanted = set(touched)
+    wanted |= {(person, month) for person in at.roster.people for month in (last_month, this_month)}
+    stamps = {person: at.roster.stamp(person) for person, _ in wanted}
+    by_month: dict[date, dict[str, Stamp]] = {}
+    for person, month in sorted(wanted, key=lambda item: (item[1], item[0])):
+        day = _day(month, at.today, complete=complete)
+        stamp = Stamp(touched.get((person, month), 0), stamps[person], len(at.policies), day)
+        if known.get((person, month)) != stamp:
+            by_month.setdefault(month, {})[person] = stamp
+    return [batch for month, people in by_month.items() for batch in _batches(month, people)]
+
+
+def _day(month: date, today: date, *, complete: bool) -> date:
+    """Return what a month's evaluation notes as its day: the day itself, or that it is over and settled.
+
+    Weeks that cross into the next month are settled with it. Before all inputs are applied, a day is noted as the
+    one before, so that it is looked at once more.
+    """
+    after = date.fromordinal(period_of("month", month).last + 1)
+    seen = today if complete else today - timedelta(days=1)
+    return min(seen, after)
+
+
+def _batches(month: date, people: dict[str, Stamp]) -> Iterator[Due]:
+    names = list(people)
+    for start in range(0, len(names), BATCH):
+        chosen = names[start : start + BATCH]
+        yield Due(period_of("month", month), {name: people[name] for name in chosen})
+
+
+async def note(conn: Connection, batch: Due) -> None:
+    """Remember under what the batch was evaluated."""
+    month = date.fromordinal(batch.month.first)
+    rows = [(person, month, s.facts, s.org, s.policies, s.day) for person, s in batch.people.items()]
+    await conn.execute(_NOTE, *zip(*rows, strict=True))
+
+
+async def look(figures: Figures, at: Snapshot, batch: Due) -> list[Attainment]:
+    """Return the figures of the batch's people, of their accounts, pairs and units, for every period of the month."""
+    month = batch.month
+    first, last = date.fromordinal(month.first), date.fromordinal(month.last)
+    found: list[Attainment] = []
+    for period in (month, *periods_touching("week", first, last)):
+        version = for_period(at.policies, period)
+        quotas = [q for q in version.active if q.period == period.kind and q.target is not None] if version else []
+        if version is not None and quotas:
+            found += await _of_period(figures, at, period, version, quotas, batch.people)
+    return found
+
+
+async def _of_period(
+    figures: Figures, at: Snapshot, period: Period, version: PolicyVersion, quotas: list[Quota], people: Iterable[str]
+) -> list[Attainment]:
+    facts = await figures.store.load(at.conn, list(people), period)
+    found: list[Attainment] = []
+    for scope, ids in (await _ids(at, quotas, period, people, facts)).items():
+        mine = [quota for quota in quotas if quota.scope == scope]
+        for scope_id in ids if mine else ():
+            facts = await figures.facts_for(at, scope, scope_id, period)
+            for quota in mine:
+                found += one(quota, version.version, scope, scope_id, period, facts, at)
+    return [figure for figure in found if figure.due]
+
+
+async def _ids(
+    at: Snapshot, quotas: list[Quota], period: Period, people: Iterable[str], facts: Facts
+) -> dict[ScopeKind, list[str]]:
+    """Return the ids of each scope that the people's figures enter, where some quota is due in that scope."""
+    used = {quota.scope for quota in quotas}
+    ids: dict[ScopeKind, set[str]] = {"person": set(people), "account": set(), "pair": set(), "unit": set()}
+    for person in people:
+        for series in (each for types in facts.by_person.get(person, {}).values() for each in types):
+            if series.account is not None and "account" in used:
+                ids["account"].add(f"{series.platform}/{series.account}")
+            if series.counterpart is not None and "pair" in used:
+                ids["pair"].add(pair_id(person, series.counterpart))
+        if "account" in used:
+            ids["account"] |= {"/".join(account) for account in at.roster.owned.get(person, ())}
+        if "pair" in used:
+            ids["pair"] |= {pair_id(person, other) for other in await _partners(at.conn, person)}
+        if "unit" in used:
+            ids["unit"] |= {above for unit in _units(at, person, period) for above in unit}
+    return {scope: sorted(found) for scope, found in ids.items()}
+
+
+async def _partners(conn: Connection, person: str) -> list[str]:
+    rows = await conn.fetch("SELECT DISTINCT person FROM series WHERE counterpart = $1", person)
+    return [row[0] for row in rows]
+
+
+def _units(at: Snapshot, person: str, period: Period) -> list[tuple[str, ...]]:
+    known = at.roster.people.get(person)
+    if known is None:
+        return []
+    first, last = date.fromordinal(period.first), date.fromordinal(period.last)
+    return [
+        at.roster.organisation.above(m.unit)
+        for m in known.memberships
+        if m.since <= last and (m.until is None or m.until >= first)
+    ]

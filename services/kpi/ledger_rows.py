@@ -1,0 +1,42 @@
+"""The kpi ledger's inline read model: policies and alerts, written in the transaction of the commit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel
+
+from contracts.kpi import AlertChanged, PolicyPutInForce
+from services.kernel.codec import Commit
+from services.kernel.database import Connection
+from services.kernel.ledger import write_aggregates
+from services.kpi import alert_rows, policies
+from services.kpi.changes import announce
+
+_MODELS: dict[str, type[BaseModel]] = {model.event_type: model for model in (PolicyPutInForce, AlertChanged)}
+
+
+async def inline(conn: Connection, appended: Sequence[tuple[str, BaseModel]]) -> None:
+    """Write what a decision appended."""
+    for _, event in appended:
+        await write(conn, event)
+
+
+async def write(conn: Connection, event: BaseModel) -> None:
+    """Write one event."""
+    if isinstance(event, PolicyPutInForce):
+        await policies.write(conn, event)
+        await announce(conn, None)
+    elif isinstance(event, AlertChanged):
+        await alert_rows.write(conn, event)
+
+
+async def restore(conn: Connection, commit: Commit, ref: int) -> None:
+    """Write the rows of a commit that came back by healing or import; `ref` is the commit's handle."""
+    events = commit.events()
+    versions = [(e.aggregate, e.aggregateversion) for e in events if e.aggregate and e.aggregateversion]
+    await write_aggregates(conn, ref, versions)
+    for event in events:
+        model = _MODELS.get(event.type)
+        if model is not None:
+            await write(conn, model.model_validate_json(bytes(event.data)))

@@ -1,0 +1,161 @@
+"""Day facts: who did how much of what on which local day. The finest grain that is kept of the activity ledgers.
+
+Adds and subtracts only, so the result is the same in any interleaving of shards, in any batching, and after a rebuild.
+Must not judge whether an activity counts for a quota: that is the rules' part, at reading time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from functools import lru_cache
+from typing import ClassVar
+
+from services.kernel.codec import Commit, Envelope
+from services.kernel.database import Connection
+from services.kpi import decode
+from services.kpi.changes import announce
+from services.kpi.projections import series as series_table
+from services.kpi.projections.series import Series, SeriesNumbers
+
+_Key = tuple[str, str, str | None, str | None, bool, str | None, str | None, str | None, str]
+_Total = list[int]  # quantity, events, last commit
+
+_CREATE = (
+    series_table.CREATE
+    + """
+CREATE TABLE day_fact (
+    series      bigint NOT NULL,
+    day         date NOT NULL,
+    quantity    bigint NOT NULL,
+    events      integer NOT NULL,
+    last_commit bigint NOT NULL,
+    PRIMARY KEY (series, day)
+) WITH (fillfactor = 80);
+CREATE TABLE touched (
+    person   text NOT NULL,
+    month    date NOT NULL,
+    revision bigint NOT NULL,
+    PRIMARY KEY (person, month)
+) WITH (fillfactor = 80);
+"""
+)
+
+_ADD = """
+INSERT INTO day_fact AS f (series, day, quantity, events, last_commit)
+SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::int[], $5::bigint[]) ORDER BY 1, 2
+ON CONFLICT (series, day) DO UPDATE SET
+    quantity = f.quantity + excluded.quantity,
+    events = f.events + excluded.events,
+    last_commit = greatest(f.last_commit, excluded.last_commit)
+"""
+_TOUCH = """
+INSERT INTO touched AS t (person, month, revision)
+SELECT * FROM unnest($1::text[], $2::date[], $3::bigint[]) ORDER BY 1, 2
+ON CONFLICT (person, month) DO UPDATE SET revision = greatest(t.revision, excluded.revision)
+"""
+_CONTENT = """
+SELECT s.person, s.type, s.platform, s.account, s.on_topic, s.form, s.counterpart, s.campaign,
+    f.day, f.quantity, f.events, f.last_commit
+FROM day_fact f JOIN series s ON s.id = f.series
+"""
+
+
+class FactsProjection:
+    """The projection "facts". `live=False` (a rebuild) tells nobody of changes."""
+
+    name = "facts"
+    ordered = False
+    comparable: ClassVar[dict[str, str]] = {"day_fact": _CONTENT, "touched": "SELECT * FROM touched"}
+
+    def __init__(self, ledgers: Sequence[str] = ("activity.0",), *, live: bool = True) -> None:
+        self.ledgers = tuple(ledgers)
+        self._live = live
+        self._numbers = SeriesNumbers()
+
+    async def create(self, conn: Connection) -> None:
+        """Create the tables in the current schema."""
+        self.forget()
+        await conn.execute(_CREATE)
+
+    def forget(self) -> None:
+        """Trust no remembered number: a transaction was undone, or the tables are others now."""
+        self._numbers.forget()
+
+    def subject_of(self, event: Envelope) -> str | None:
+        """Facts commute: one held event holds up nothing else."""
+        return None
+
+    async def apply(self, conn: Connection, commits: Sequence[Commit]) -> None:
+        """Fold commits of one ledger into the tables with one statement a table."""
+        totals = fold(commits)
+        if not totals:
+            return
+        rows = await self._rows(conn, totals)
+        await conn.execute(_ADD, *zip(*rows, strict=True))
+        touched = _touched(totals)
+        await conn.execute(_TOUCH, *zip(*touched, strict=True))
+        if self._live:
+            await announce(conn, {person for person, _, _ in touched})
+
+    async def _rows(self, conn: Connection, totals: dict[_Key, _Total]) -> list[tuple[int, date, int, int, int]]:
+        kinds = {key[:8]: _series(key) for key in totals}
+        numbers = await self._numbers.of(conn, set(kinds.values()))
+        summed: dict[tuple[int, str], _Total] = {}
+        for key, (quantity, events, last) in totals.items():
+            place = (numbers[kinds[key[:8]]], key[8])
+            total = summed.get(place)
+            if total is None:
+                summed[place] = [quantity, events, last]
+            else:  # two spellings of one series: a platform given and the same one by default
+                total[0] += quantity
+                total[1] += events
+                total[2] = max(total[2], last)
+        return [(number, _day(day), *total) for (number, day), total in sorted(summed.items())]  # type: ignore[misc]
+
+
+def fold(commits: Iterable[Commit]) -> dict[_Key, _Total]:
+    """Sum commits by content and day: quantity, events and the last commit that touched each."""
+    totals: dict[_Key, _Total] = {}
+    find = totals.get
+    for commit in commits:
+        number = commit.number
+        for sign, activity in decode.counted(commit):
+            data = activity.data
+            key = (
+                activity.subject, activity.type, data.platform, data.account, data.on_topic,
+                data.form, data.counterpart, data.campaign, activity.day,
+            )  # fmt: skip
+            total = find(key)
+            if total is None:
+                totals[key] = [sign * data.quantity, sign, number]
+            else:
+                total[0] += sign * data.quantity
+                total[1] += sign
+                total[2] = number
+    return totals
+
+
+def _series(key: _Key) -> Series:
+    person, activity_type, platform, account, on_topic, form, counterpart, campaign, _ = key
+    return (
+        person, activity_type, decode.platform_of(activity_type, platform), account or "", on_topic,
+        form or "", counterpart or "", campaign or "",
+    )  # fmt: skip
+
+
+def _touched(totals: dict[_Key, _Total]) -> list[tuple[str, date, int]]:
+    """Return (person, first day of the month, last commit), sorted: whose figures may have changed, and since when."""
+    latest: dict[tuple[str, str], int] = {}
+    for key, total in totals.items():
+        place = (key[0], key[8][:7])
+        latest[place] = max(total[2], latest.get(place, 0))
+        if key[6]:  # a pair's figure is both people's
+            other = (key[6], key[8][:7])
+            latest[other] = max(total[2], latest.get(other, 0))
+    return [(person, _day(f"{month}-01"), commit) for (person, month), commit in sorted(latest.items())]
+
+
+@lru_cache(maxsize=4096)
+def _day(text: str) -> date:
+    return date.fromisoformat(text)
