@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import shutil
 import tempfile
@@ -10,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -19,6 +21,8 @@ from deploy.local.nats import USERS, NatsServer
 from deploy.local.postgres import EmbeddedPostgres
 from deploy.local.process import free_port
 from tests.running import RunningSystem
+
+CONTAINERS = os.environ.get("OPSLEDGER_TEST_INFRA") == "containers"  # else the embedded servers
 
 
 @pytest.fixture(scope="session")
@@ -31,8 +35,16 @@ def session_folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def postgres(session_folder: Path) -> Iterator[EmbeddedPostgres]:
+def postgres(session_folder: Path) -> Iterator[Any]:
     """The session's server; `.dsn()` is the superuser's. Tests that kill a server take `own_postgres`."""
+    if CONTAINERS:
+        from tests.container_infrastructure import ContainerPostgres
+
+        container = ContainerPostgres()
+        container.start()
+        yield container
+        container.stop()
+        return
     # Without fsync: tests kill processes, not machines. The runner's own tests keep it on.
     server = _new_postgres(session_folder / "postgres", {"fsync": "off", "shared_buffers": "128MB"})
     server.start()
@@ -96,8 +108,16 @@ def nats_with_callout(session_folder: Path, callout_key: Callout) -> Iterator[Na
     yield from _run_nats(session_folder, callout_key.public)
 
 
-def _run_nats(folder: Path, issuer: str | None) -> Iterator[NatsServer]:
+def _run_nats(folder: Path, issuer: str | None) -> Iterator[Any]:
     name = f"nats-{secrets.token_hex(4)}"
+    if CONTAINERS:
+        from tests.container_infrastructure import ContainerNats
+
+        container = ContainerNats(folder / name, issuer)
+        container.start()
+        yield container
+        container.stop()
+        return
     server = NatsServer(
         place=folder / name,
         port=free_port(),

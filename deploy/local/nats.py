@@ -80,6 +80,7 @@ def render_config(
     shards: int = 1,
     callout_issuer: str | None = None,
     sync_interval: str = "always",
+    monitor_port: int | None = None,
 ) -> str:
     """Return the server's configuration file; JSON is a subset of its language."""
     accounts_users, system_users = [], []
@@ -104,6 +105,8 @@ def render_config(
         "accounts": {ACCOUNT: {"jetstream": "enabled", "users": accounts_users}, "SYS": {"users": system_users}},
         "system_account": "SYS",
     }
+    if monitor_port:
+        config["http"] = f"127.0.0.1:{monitor_port}"
     if callout_issuer:
         config["authorization"] = {
             "timeout": 5,
@@ -195,12 +198,7 @@ class NatsServer:
 
     def answers(self) -> bool:
         """Tell whether our own server (not another on the same port) greets on the port."""
-        try:
-            with socket.create_connection((self.host, self.port), timeout=2) as link:
-                greeting = link.makefile("rb").readline()
-            return bool(json.loads(greeting.removeprefix(b"INFO "))["server_name"] == self.name)
-        except (OSError, ValueError, KeyError):
-            return False
+        return greets(self.host, self.port, self.name)
 
     def stop(self, timeout: float = 10.0) -> None:
         """Stop politely."""
@@ -217,6 +215,16 @@ class NatsServer:
         if self.pid is not None:
             raise RunnerError("nats_running", "the store of a running server is not wiped", "kill() it first")
         shutil.rmtree(self.store_dir, ignore_errors=True)
+
+
+def greets(host: str, port: int, name: str) -> bool:
+    """Tell whether a server of that name answers on a port."""
+    try:
+        with socket.create_connection((host, port), timeout=2) as link:
+            greeting = link.makefile("rb").readline()
+        return bool(json.loads(greeting.removeprefix(b"INFO "))["server_name"] == name)
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def binary() -> Path:

@@ -133,14 +133,7 @@ class EmbeddedPostgres:
 
     def answers(self) -> bool:
         """Ask for a session; a server that starts up or recovers answers with error 57P03."""
-        user = SUPERUSER.encode()
-        body = struct.pack("!I", 196608) + b"user\0" + user + b"\0database\0postgres\0\0"
-        try:
-            with socket.create_connection((self.host, self.port), timeout=2) as link:
-                link.sendall(struct.pack("!I", len(body) + 4) + body)
-                return link.recv(1024)[:1] == b"R"
-        except OSError:
-            return False
+        return accepts(self.host, self.port)
 
     def psql(self, script: str, database: str = "postgres") -> None:
         """Run a psql script as the superuser. Raises RunnerError with what psql said."""
@@ -262,6 +255,17 @@ def _command_of(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+def accepts(host: str, port: int) -> bool:
+    """Tell whether a server takes sessions: it asks for a password then; one that recovers answers with an error."""
+    body = struct.pack("!I", 196608) + b"user\0postgres\0database\0postgres\0\0"
+    try:
+        with socket.create_connection((host, port), timeout=2) as link:
+            link.sendall(struct.pack("!I", len(body) + 4) + body)
+            return link.recv(1024)[:1] == b"R"
+    except OSError:
+        return False
 
 
 def reachable(path: Path, account: pwd.struct_passwd | None) -> bool:
