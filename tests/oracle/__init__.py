@@ -13,11 +13,23 @@ of events and loops over it, once a figure.
     figures    all rows of a period: `expected` and `expected_status`
     compare    the rows against a running system's public HTTP API
     generator  seeded scenarios; organisations, streams and disturbance beside it
+    strategies the same for hypothesis, small
 
 Start with `expected(organisation, deliveries, period)`.
 """
 
-from tests.oracle.figures import Figure, Key, expected, expected_status, figures
+from tests.oracle.figures import Figure, Key, expected, expected_of, expected_status, figures
 from tests.oracle.intake import Delivery, Verdict, standing, verdicts
 
-__all__ = ["Delivery", "Figure", "Key", "Verdict", "expected", "expected_status", "figures", "standing", "verdicts"]
+__all__ = [
+    "Delivery",
+    "Figure",
+    "Key",
+    "Verdict",
+    "expected",
+    "expected_of",
+    "expected_status",
+    "figures",
+    "standing",
+    "verdicts",
+]
