@@ -16,10 +16,9 @@ from deploy.local.provision import provisioning_sql
 from deploy.local.supervisor import Supervisor
 from services.cli.access import Access, instance_grant
 from services.cli.backup import BackupWriter, heads_of, read_backup
-from services.cli.rebuild import as_runner_error
+from services.cli.bars import bar, stepper
 from services.cli.restoring import import_commits
-from services.cli.verify import bar, stepper
-from services.cli.workshop import deciding_services, restore_of, workshop
+from services.cli.workshop import as_runner_error, deciding_services, restore_of, workshop
 from services.kernel import heal as healing
 from services.kernel.archive import OwnerClient
 from services.kernel.errors import Refusal

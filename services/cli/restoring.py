@@ -9,9 +9,8 @@ from pathlib import Path
 from deploy.local.instance import Credentials, Instance
 from deploy.local.process import RunnerError
 from services.cli.backup import read_backup
-from services.cli.rebuild import as_runner_error
 from services.cli.verification import Step
-from services.cli.workshop import deciding_services, ledger_of, restore_of, settings_of
+from services.cli.workshop import as_runner_error, deciding_services, ledger_of, restore_of, settings_of
 from services.kernel.archive import append_foreign
 from services.kernel.codec import Commit
 from services.kernel.database import Database

@@ -1,33 +1,32 @@
-"""What maintenance needs of one service: its database, its ledgers, the broker, its projections.
+"""What looking after a ledger needs of one service: its database, its ledgers, the broker.
 
-For the owner of the instance, who can read its secrets. A service tells what it is made of in its `app` module:
-`projections(settings)` = fresh instances of its projections, `restore` = how a commit's inline rows are rebuilt.
+For the owner of the instance, who can read its secrets. A service says in its `app` module how the rows that it wrote
+beside a commit are written again: `restore`.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
 
-import httpx
 from nats.aio.client import Client
 
-from contracts.client.over_http import TokenExchange
 from deploy.local.instance import DECIDING, Credentials, Instance, load_credentials
 from deploy.local.process import RunnerError
 from deploy.local.provision import service_environment
-from services.cli.access import instance_grant
-from services.kernel.archive import OwnerClient, Restore
+from services.kernel.archive import Restore
 from services.kernel.broker import connect
-from services.kernel.database import Database
+from services.kernel.database import TRANSIENT, Database
+from services.kernel.errors import Refusal
 from services.kernel.ledger import Ledger
-from services.kernel.projection import Projection
-from services.kernel.reader import StreamReader
 from services.kernel.settings import Settings
+
+CONNECT_SECONDS = 10.0
 
 
 @dataclass
@@ -38,12 +37,6 @@ class Workshop:
     db: Database
     ledger: Ledger
     nc: Client
-    owners: OwnerClient
-    projections: dict[str, Projection]
-
-    def reader(self, ledger: str) -> StreamReader:
-        """Return a reader of any service's ledger; gaps are filled by its owner."""
-        return StreamReader(self.nc, ledger, self.owners.fetch)
 
 
 def deciding_services() -> list[str]:
@@ -68,15 +61,6 @@ def settings_of(instance: Instance, credentials: Credentials, service: str) -> S
     return Settings(**plain)
 
 
-def projections_of(instance: Instance, service: str) -> dict[str, Projection]:
-    """Return fresh instances of a service's projections by name; {} where it has none to tell of."""
-    app = import_module(f"services.{service}.app")
-    if not hasattr(app, "projections"):
-        return {}
-    made: Sequence[Projection] = app.projections(settings_of(instance, load_credentials(instance), service))
-    return {projection.name: projection for projection in made}
-
-
 def restore_of(service: str) -> Restore:
     """Return how a service rebuilds a commit's inline rows. Raises RunnerError where it does not say."""
     restore: Restore | None = getattr(import_module(f"services.{service}.app"), "restore", None)
@@ -99,24 +83,19 @@ async def workshop(instance: Instance, service: str) -> AsyncIterator[Workshop]:
     """Open one service's database and the broker beside the running system. Raises RunnerError if they are not up."""
     credentials = load_credentials(instance)
     settings = settings_of(instance, credentials, service)
-    async with httpx.AsyncClient(timeout=30) as client:
-        try:
-            db = await Database.open(settings.database_url, size=4)
-            nc = await connect(settings.nats_url, "admin", credentials.nats["admin"], name="opsledger-cli")
-        except OSError as error:
-            raise RunnerError("not_running", f"database or broker do not answer: {error}", "opsledger up") from error
-        tokens = TokenExchange(client, instance.url("org"), instance_grant(instance, "auditor"))
-        owners = OwnerClient({name: instance.url(name) for name in DECIDING}, tokens)
-        try:
-            yield Workshop(
-                service=service,
-                db=db,
-                ledger=ledger_of(db, service, credentials),
-                nc=nc,
-                owners=owners,
-                projections=projections_of(instance, service),
-            )
-        finally:
-            await owners.close()
-            await nc.close()
-            await db.close()
+    try:
+        db = await Database.open(settings.database_url, size=4)
+        broker = connect(settings.nats_url, "admin", credentials.nats["admin"], name="opsledger-cli")
+        nc = await asyncio.wait_for(broker, CONNECT_SECONDS)
+    except TRANSIENT as error:
+        raise RunnerError("not_running", f"database or broker do not answer: {error}", "opsledger up") from error
+    try:
+        yield Workshop(service, db, ledger_of(db, service, credentials), nc)
+    finally:
+        await nc.close()
+        await db.close()
+
+
+def as_runner_error(error: Refusal) -> RunnerError:
+    """Return a kernel's refusal as what the terminal shows."""
+    return RunnerError(error.code, error.detail, error.remedy or "opsledger status")

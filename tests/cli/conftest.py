@@ -7,12 +7,14 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
 
 import services.cli
+from deploy.local.instance import Instance, make_credentials
 from deploy.local.process import RunnerError
 
 Route = Callable[[dict[str, str], bytes], tuple[int, Any]]
@@ -82,3 +84,13 @@ def run() -> Callable[..., Result]:
         return result
 
     return command
+
+
+@pytest.fixture
+def instance(tmp_path: Path, service: Service, monkeypatch: pytest.MonkeyPatch) -> Instance:
+    """An instance whose services are all the stand-in."""
+    monkeypatch.setenv("OPSLEDGER_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(Instance, "url", lambda self, name: service.url)
+    one = Instance.from_environment()
+    make_credentials(one)
+    return one
