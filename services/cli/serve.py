@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import logging
 from importlib import import_module
 
 
@@ -15,6 +16,7 @@ def serve(service: str) -> None:
 
     settings = environment.load(service)
     configure_logging(service, settings.log_level)
+    logging.getLogger("uvicorn.error").addFilter(_plain)
     app = import_module(f"services.{service}.app").create(settings)
     gc.collect()
     gc.freeze()  # what is imported stays: collections need not walk it again
@@ -34,3 +36,9 @@ def serve(service: str) -> None:
         timeout_graceful_shutdown=4,
         backlog=512,
     )
+
+
+def _plain(record: logging.LogRecord) -> bool:
+    """Take uvicorn's second, coloured copy of its message off a line."""
+    record.__dict__.pop("color_message", None)
+    return True
