@@ -40,6 +40,9 @@ class TrustProjection:
     def subject_of(self, event: Envelope) -> str | None:
         return None
 
+    def forget(self) -> None:
+        """Nothing is cached."""
+
 
 async def write_trust(conn: Connection, event: BaseModel) -> None:
     """Write one event into the kernel's tables; org itself calls this inline."""
