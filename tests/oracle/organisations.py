@@ -89,11 +89,13 @@ class OrganisationMaker:
         return {"person": name, "name": f"人员{number + 1}", "memberships": memberships, "absences": self._absences()}
 
     def _absences(self) -> list[dict[str, Any]]:
-        """None, one, or two that overlap; some reach beyond the month."""
+        """None, one, or two one after the other (org refuses overlapping ones); some reach beyond the month."""
         absences = []
+        since = self._day()
         for _ in range(self.random.choice([0, 0, 1, 1, 2])):
-            since = self._day()
-            absences.append({**span(since, since + timedelta(days=self.random.randint(0, 9))), "kind": "leave"})
+            until = since + timedelta(days=self.random.randint(0, 9))
+            absences.append({**span(since, until), "kind": "leave"})
+            since = until + timedelta(days=self.random.randint(1, 6))
         return absences
 
     def _accounts_of(self, owner: str) -> None:
