@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from deploy.local.health import ready
-from deploy.local.instance import Instance
+from deploy.local.instance import DECIDING, Instance, load_credentials
 from deploy.local.process import running_pid
+from services.cli.standing import standing
 
 
 def status(as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
@@ -36,7 +39,7 @@ def collect(instance: Instance) -> dict[str, Any]:
             continue
         health = ready(instance.url(name))
         process["ready"], process["checks"] = health.ready, health.detail
-    return {
+    answer = {
         "home": str(instance.home),
         "base_port": instance.base_port,
         "running": running,
@@ -44,6 +47,10 @@ def collect(instance: Instance) -> dict[str, Any]:
         "ready": bool(processes) and all(process["ready"] for process in processes.values()),
         "processes": processes,
     }
+    if running:
+        services = [name for name in DECIDING if name in processes]
+        answer |= asyncio.run(standing(instance, load_credentials(instance), services))
+    return answer
 
 
 def _print(report: dict[str, Any]) -> None:
@@ -52,10 +59,9 @@ def _print(report: dict[str, Any]) -> None:
     if not report["processes"]:
         return
     table = Table(box=None, pad_edge=False)
-    for heading in ("process", "state", "ready", "port", "pid", "restarts", "detail"):
+    for heading in ("process", "state", "ready", "port", "pid", "restarts", "what it says"):
         table.add_column(heading)
     for name, process in report["processes"].items():
-        checks = process.get("checks") or {}
         table.add_row(
             name,
             process["state"],
@@ -63,14 +69,25 @@ def _print(report: dict[str, Any]) -> None:
             str(process["port"]),
             str(process["pid"] or "-"),
             str(process["restarts"]),
-            _short(checks.get("checks", checks)),
+            _told((process.get("checks") or {}).get("checks", {})),
         )
     console.print(table)
+    for name, ledger in report.get("ledgers", {}).items():
+        stream = "missing" if ledger["stream"] is None else str(ledger["stream"])
+        console.print(f"ledger {name:<12} at {ledger['head']}, its stream at {stream}, epoch {ledger['epoch']}")
+    if report.get("quarantine") is not None:
+        console.print(f"quarantine {report['quarantine']}, waiting in the inbox {report['inbox'] or 0}")
 
 
-def _short(checks: Any) -> str:
-    if isinstance(checks, dict):
-        return "  ".join(f"{name}: {_short(value)}" for name, value in checks.items() if name != "status")
-    if isinstance(checks, list):
-        return "  ".join(_short(one) for one in checks)
-    return str(checks)
+def _told(checks: dict[str, dict[str, Any]]) -> str:
+    """Say each projection's lag and what is not ready; what is well and has no lag to tell is left out."""
+    said = []
+    for name, check in checks.items():
+        lag = check.get("lag")
+        behind = ", ".join(f"{ledger} {number}" for ledger, number in lag.items()) if isinstance(lag, dict) else lag
+        if not check.get("ready"):
+            why = {key: value for key, value in check.items() if key not in ("ready", "lag") and value}
+            said.append(f"[red]{name}: {escape(str(why or 'not ready'))}[/]")
+        elif behind not in (None, ""):
+            said.append(f"{name} lag: {behind}")
+    return "; ".join(said)
