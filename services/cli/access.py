@@ -49,6 +49,16 @@ class Access:
         answer = self._send("POST", "org", "/v1/token", json=grant, authorised=False)
         return str(answer.json()["access_token"])
 
+    def accepts(self, grant: Grant) -> bool:
+        """Tell whether org gives a token for a grant. Raises RunnerError when it is not there."""
+        try:
+            self._send("POST", "org", "/v1/token", json=grant, authorised=False)
+        except RunnerError as error:
+            if error.code == "grant_refused":
+                return False
+            raise
+        return True
+
     def call(self, method: str, service: str, path: str, **request: Any) -> Any:
         """Return the JSON of an answer; `request` is httpx's: json, content, headers, params.
 
