@@ -29,9 +29,8 @@ NEW = Alert()
 
 
 def key_of(figure: Attainment) -> Key:
-    """Return the alert's key; a person's account rows carry the person, as one account may be used by several."""
-    scope_id = figure.id if figure.person is None else f"{figure.person}:{figure.id}"
-    return (figure.quota, figure.version, figure.scope, scope_id, figure.period)
+    """Return the alert's key."""
+    return (figure.quota, figure.version, figure.scope, figure.id, figure.period)
 
 
 def aggregate_of(key: Key) -> str:

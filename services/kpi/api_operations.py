@@ -17,7 +17,7 @@ from services.kernel.rebuild import Report, rebuild, undo
 from services.kpi import alert_rows, rendering
 from services.kpi.api_reads import PeriodText, answer
 from services.kpi.context import Kpi, kpi_of
-from services.kpi.reach import may_see, may_see_person
+from services.kpi.reach import may_see
 
 router = APIRouter(prefix="/v1", tags=["operations"])
 log = logging.getLogger("opsledger.kpi")
@@ -153,13 +153,5 @@ async def alerts(
     asked = rendering.period(period)
     async with kpi.figures.snapshot() as at:
         rows = await alert_rows.listed(at.conn, asked.text)
-        data = []
-        for row in rows:
-            person, colon, _account = row["id"].partition(":")
-            if row["scope"] == "account" and colon and "/" not in person:
-                seen = may_see_person(access, person, at.roster, asked)
-            else:
-                seen = may_see(access, row["scope"], row["id"], at.roster, asked)
-            if seen:
-                data.append(row)
+        data = [row for row in rows if may_see(access, row["scope"], row["id"], at.roster, asked)]
         return answer(response, at, data)

@@ -69,14 +69,13 @@ async def attainments(
         if scope_id is not None:
             scope_id = pair_order(scope, scope_id)
             _check(access, scope, scope_id, at, asked)
-            found = await kpi.figures.of_one(at, scope, scope_id, asked, quota)
+            found = await kpi.figures.of_one(at, scope, scope_id, asked, quota, rows_only=True)
         else:
             found = [
                 one
                 for one in await kpi.figures.of_people(at, scope, asked, None)
                 if quota in (None, one.quota) and may_see(access, scope, one.id, at.roster, asked)
             ]
-        found = [one for one in found if one.person is None or may_see_person(access, one.person, at.roster, asked)]
         version = for_period(at.policies, asked)
         return answer(response, at, [rendering.figure(one, version, at.roster) for one in found])
 

@@ -24,7 +24,7 @@ from services.kpi.api_reads import pair_order
 from services.kpi.context import Kpi, kpi_of
 from services.kpi.facts import Period, period_of
 from services.kpi.policies import for_period
-from services.kpi.reach import may_see, may_see_person
+from services.kpi.reach import may_see
 
 router = APIRouter(prefix="/v1", tags=["figures"])
 
@@ -63,9 +63,8 @@ async def _events(kpi: Kpi, access: Access, scope: ScopeKind, scope_id: str, per
                 async with kpi.figures.snapshot() as at:
                     people = set(await kpi.figures.people_of(at, scope, scope_id, period))
                     version = for_period(at.policies, period)
-                    found = await kpi.figures.of_one(at, scope, scope_id, period)
-                    seen = [f for f in found if f.person is None or may_see_person(access, f.person, at.roster, period)]
-                    figures = [rendering.figure(one, version, at.roster) for one in seen]
+                    found = await kpi.figures.of_one(at, scope, scope_id, period, rows_only=True)
+                    figures = [rendering.figure(one, version, at.roster) for one in found]
                     positions, as_of = render(at.positions), at.as_of.isoformat()
                 if figures != last:
                     last = figures

@@ -10,12 +10,12 @@ from typing import Any, Protocol
 import httpx
 from fastapi import FastAPI
 
-from contracts.client.over_http import TokenExchange
 from services.kernel.archive import OwnerClient
 from services.kernel.auth import Authenticator, allow, load_trust
 from services.kernel.broker import connect
 from services.kernel.committer import GroupCommitter
 from services.kernel.database import Database
+from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
 from services.kernel.migrate import migrate
@@ -83,8 +83,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Kpi:
     stack.push_async_callback(nc.close)
     client = httpx.AsyncClient(timeout=httpx.Timeout(10, connect=2))
     stack.push_async_callback(client.aclose)
-    secret = settings.service_secret.get_secret_value()
-    tokens = TokenExchange(client, settings.org_url, {"grant": "service", "service": "kpi", "secret": secret})
+    tokens = ServiceToken(settings)
     owners = OwnerClient({"org": settings.org_url, "activity": settings.activity_url}, tokens)
     stack.push_async_callback(owners.close)
     evidence = EvidenceClient(settings.activity_url)

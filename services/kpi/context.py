@@ -11,12 +11,12 @@ import httpx
 from fastapi import Request
 from nats.aio.client import Client
 
-from contracts.client.over_http import TokenExchange
 from services.kernel import projection as live
 from services.kernel.broker import current_epoch, last_sequence
 from services.kernel.committer import GroupCommitter
 from services.kernel.database import Database
 from services.kernel.errors import Refusal
+from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
@@ -30,7 +30,7 @@ from services.kpi.figures import Figures
 class Heads:
     """How far the ledgers of other services have been written: asked of their owners, else of the broker."""
 
-    def __init__(self, settings: Settings, tokens: TokenExchange, client: httpx.AsyncClient, nc: Client) -> None:
+    def __init__(self, settings: Settings, tokens: ServiceToken, client: httpx.AsyncClient, nc: Client) -> None:
         self._urls = {"org": settings.org_url, "activity": settings.activity_url}
         self._tokens = tokens
         self._client = client

@@ -115,8 +115,7 @@ async def _of_period(
         mine = [quota for quota in quotas if quota.scope == scope]
         for scope_id in ids if mine else ():
             facts = await figures.facts_for(at, scope, scope_id, period)
-            for quota in mine:
-                found += one(quota, version.version, scope, scope_id, period, facts, at)
+            found += [one(quota, version.version, scope, scope_id, period, facts, at) for quota in mine]
     return [figure for figure in found if figure.due]
 
 

@@ -6,7 +6,7 @@ not decide what counts: that is `rules`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -17,11 +17,12 @@ from services.kernel import clock
 from services.kernel.database import Connection, Database
 from services.kernel.projection import reading
 from services.kpi.fact_store import FactStore, active_in, users_of
-from services.kpi.facts import Facts, Period
+from services.kpi.facts import Facts, Period, whole
 from services.kpi.policies import PolicyBook, PolicyVersion, for_period
 from services.kpi.roster import Roster, Rosters
 from services.kpi.row_cache import Rows
-from services.kpi.rules import Attainment, attain
+from services.kpi.rules import Attainment, attain, standing
+from services.kpi.rules_due import account_dues
 from services.kpi.rules_rows import figures, periods, scopes
 
 PROJECTIONS = ("facts", "org_facts")
@@ -67,17 +68,26 @@ class Figures:
             yield Snapshot(conn, positions, as_of, day, roster, policies, held)
 
     async def of_one(
-        self, at: Snapshot, scope: ScopeKind, scope_id: str, period: Period, only: str | None = None
+        self,
+        at: Snapshot,
+        scope: ScopeKind,
+        scope_id: str,
+        period: Period,
+        only: str | None = None,
+        *,
+        rows_only: bool = False,
     ) -> list[Attainment]:
-        """Return the figures of one person, account, pair or unit; `only` names one quota."""
+        """Return the figures of one person, account, pair or unit; `only` names one quota.
+
+        `rows_only` leaves out what has no row in a table: nothing done, and nobody bound (handbook, "Dues").
+        """
         version = for_period(at.policies, period)
         if version is None:
             return []
         quotas = [quota for quota in version.active if _has(quota, scope, period) and only in (None, quota.id)]
         facts = await self.facts_for(at, scope, scope_id, period)
-        return [
-            figure for quota in quotas for figure in one(quota, version.version, scope, scope_id, period, facts, at)
-        ]
+        found = [(quota, one(quota, version.version, scope, scope_id, period, facts, at)) for quota in quotas]
+        return [figure for quota, figure in found if not rows_only or _has_row(quota, figure, period, at)]
 
     async def facts_for(self, at: Snapshot, scope: ScopeKind, scope_id: str, period: Period) -> Facts:
         """Return everything that may count for a scope's figures."""
@@ -92,7 +102,9 @@ class Figures:
         if scope == "unit":
             return at.roster.organisation.members(scope_id, period)
         platform, _, handle = scope_id.partition("/")
-        return await users_of(at.conn, (platform, handle))
+        entry = at.roster.accounts.get((platform, handle))
+        owner = {entry.owner} if entry and entry.owner else set()
+        return owner | set(await users_of(at.conn, (platform, handle)))
 
     async def of_people(
         self, at: Snapshot, scope: ScopeKind, period: Period, people: Collection[str] | None
@@ -106,24 +118,73 @@ class Figures:
         facts = await self.store.load(at.conn, wanted, period)
         kept = None if people is None else set(people)
         organisation = at.roster.organisation
-        return list(figures(version.active, scope, period, facts, organisation, at.today, version.version, kept))
+        rows = figures(version.active, scope, period, facts, organisation, at.today, version.version, kept)
+        if scope != "account":
+            return list(rows)
+        merged = dict.fromkeys((row.quota, row.id) for row in rows)
+        return [
+            one(quota, version.version, scope, scope_id, period, facts, at)
+            for name, scope_id in merged
+            if (quota := version.quota(name)) is not None
+        ]
 
 
 def one(
     quota: Quota, version: int, scope: ScopeKind, scope_id: str, period: Period, facts: Facts, at: Snapshot
-) -> Iterable[Attainment]:
-    """Yield a quota's figure for one id; of a person's quota an account has a row for each owner or user."""
+) -> Attainment:
+    """Return a quota's figure for one id; of a person's quota an account's is the sum over its owner and users."""
     organisation = at.roster.organisation
     if scope != "account" or quota.scope == "account":
-        yield attain(quota, scope, scope_id, period, facts, organisation, at.today, version=version)
-        return
-    platform, _, handle = scope_id.partition("/")
-    entry = at.roster.accounts.get((platform, handle))
-    people = set(facts.by_person) | ({entry.owner} if entry and entry.owner else set())
-    for person in sorted(people):
-        row = attain(quota, "account", scope_id, period, facts, organisation, at.today, version=version, person=person)
-        if row.done or row.due:
-            yield row
+        return attain(quota, scope, scope_id, period, facts, organisation, at.today, version=version)
+    return shared(quota, version, scope_id, users(scope_id, facts, at), period, facts, at)
+
+
+def users(account_id: str, facts: Facts, at: Snapshot) -> list[str]:
+    """Return who may have a part in an account's figure: its owner, and everybody who used it."""
+    platform, _, handle = account_id.partition("/")
+    account = (platform, handle)
+    entry = at.roster.accounts.get(account)
+    found = {series.person for kinds in facts.by_account.get(account, {}).values() for series in kinds}
+    return sorted(found | ({entry.owner} if entry and entry.owner else set()))
+
+
+def shared(
+    quota: Quota, version: int, account_id: str, people: list[str], period: Period, facts: Facts, at: Snapshot
+) -> Attainment:
+    """Return the figure of an account that several people may use: done and due are summed, each by its own due."""
+    organisation = at.roster.organisation
+    parts = [
+        attain(quota, "account", account_id, period, facts, organisation, at.today, version=version, person=person)
+        for person in people or [""]
+    ]
+    mine = [part for part in parts if part.done or part.due]
+    if len(mine) <= 1:
+        return (mine or parts)[0]._replace(person=mine[0].person if mine else None)
+    platform, _, handle = account_id.partition("/")
+    days = 0
+    for part in mine:
+        dues = account_dues(quota, part.person or "", period, facts, organisation)
+        days |= dues.get((platform, handle), 0)
+    today = at.today.toordinal()
+    past = days & ((1 << max(0, min(today - period.first, period.length))) - 1)
+    done, due = whole(sum(part.done for part in mine)), whole(sum(part.due for part in mine))
+    count, elapsed = days.bit_count(), past.bit_count()
+    return mine[0]._replace(
+        person=None,
+        done=done,
+        due=due,
+        due_days=count,
+        elapsed=elapsed,
+        status=standing(done, due, count, elapsed, today > period.last, quota.at_risk_after_days),
+        last_day=max((part.last_day for part in mine if part.last_day), default=None),
+        last_commit=max((part.last_commit for part in mine if part.last_commit), default=None),
+    )
+
+
+def _has_row(quota: Quota, figure: Attainment, period: Period, at: Snapshot) -> bool:
+    if figure.done or figure.due or figure.scope == "unit":
+        return True
+    return figure.scope == "person" and figure.id in at.roster.organisation.masks_in(tuple(quota.binding.units), period)
 
 
 def _has(quota: Quota, scope: ScopeKind, period: Period) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from alembic import op
+from sqlalchemy.util import await_only
 
 from services.kernel.schema import KERNEL_SQL
 
@@ -53,4 +54,4 @@ def upgrade() -> None:
 def _script(sql: str) -> None:
     """Run several statements at once, as asyncpg does for a query without arguments."""
     raw = op.get_bind().connection.dbapi_connection
-    raw.await_(raw.driver_connection.execute(sql))  # type: ignore[union-attr]
+    await_only(raw.driver_connection.execute(sql))  # type: ignore[union-attr]
