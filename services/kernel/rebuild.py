@@ -232,6 +232,7 @@ async def _differences(conn: Connection, projection: Projection, report: Report)
         for side, other in (("live", "rebuilt"), ("rebuilt", "live")):
             rows = await conn.fetch(
                 f'SELECT * FROM "compare_{side}" EXCEPT ALL SELECT * FROM "compare_{other}" LIMIT {SHOWN}'
+                f" -- {name}"  # a text of its own: a prepared statement keeps the columns of its first table
             )
             found += [Difference(name, side, dict(row)) for row in rows]
         await conn.execute('DROP TABLE "compare_live", "compare_rebuilt"')
