@@ -57,7 +57,7 @@ def create_app(title: str, settings: Any, lifespan: Lifespan, *, body_limit: int
     app.add_exception_handler(RequestValidationError, _on_invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _on_http)  # type: ignore[arg-type]
     for kind in TRANSIENT:
-        app.add_exception_handler(kind, _on_transient)  # type: ignore[arg-type]
+        app.add_exception_handler(kind, _on_transient)
     app.add_exception_handler(Exception, _on_failure)
     _add_standing_routes(app)
     return app
@@ -125,7 +125,8 @@ def problem(
 
 
 async def _on_refusal(_: Request, error: Refusal) -> Response:
-    return problem(error.status, error.code, error.detail, field=error.field, remedy=error.remedy)
+    errors = getattr(error, "errors", None)  # where several were found at once
+    return problem(error.status, error.code, error.detail, field=error.field, remedy=error.remedy, errors=errors)
 
 
 async def _on_invalid(_: Request, error: RequestValidationError) -> Response:

@@ -102,7 +102,10 @@ class OrganisationFile(_Entry):
     publishers: list[PublisherEntry] = Field(default_factory=list)
 
 
-class _AsWritten(yaml.SafeLoader):
+_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser, where it was built
+
+
+class _AsWritten(_Loader):  # type: ignore[misc, valid-type]
     """YAML whose scalars stay text: a staff number 0012 is not the octal number ten. Only null is resolved."""
 
 
@@ -121,7 +124,8 @@ def _mapping(loader: _AsWritten, node: yaml.MappingNode) -> dict[Any, Any]:
     for key in keys:
         if keys.count(key) > 1:
             raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
-    return loader.construct_mapping(node, deep=True)
+    found: dict[Any, Any] = loader.construct_mapping(node, deep=True)
+    return found
 
 
 _AsWritten.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
