@@ -116,7 +116,8 @@ async def _start(app: FastAPI, kpi: Kpi, stack: AsyncExitStack) -> None:
     relay = Relay(kpi.ledger, "kpi", kpi.nc)
     for projector in kpi.projectors.values():
         projector.start_over = lambda db, projection, reader: start_over(db, kpi.fresh()[projection.name], reader)
-    parts: list[Part] = [relay, kpi.committer, *kpi.projectors.values(), kpi.changes, AlertWorker(kpi)]
+    app.state.alerts = alerts = AlertWorker(kpi)
+    parts: list[Part] = [relay, kpi.committer, *kpi.projectors.values(), kpi.changes, alerts]
     for part in parts:
         await part.start()
         stack.push_async_callback(part.stop)
