@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from datetime import date
 
 from contracts.kpi import Quota
-from services.kpi.facts import Facts, Period, whole
+from services.kpi.facts import Exact, Facts, Period, whole
 from services.kpi.organisation import Organisation, mask_of
 from services.kpi.rules import Attainment, attain, standing
 from services.kpi.rules_due import account_dues
@@ -27,7 +27,7 @@ def shared_account(
     today: date,
     version: int = 1,
 ) -> Attainment:
-    """Return the figure of an account of a person-scope quota over its owner and users; `person` is set if it is one's."""
+    """Return the figure of an account of a person-scope quota over its owner and users; `person` if it is one's."""
     parts = [
         attain(quota, "account", account_id, period, facts, organisation, today, version=version, person=person)
         for person in sorted(set(people)) or [""]
@@ -49,9 +49,11 @@ def shared_account(
         met_days |= due & posted
         posted_days |= posted
     if quota.measure.per == "account_day":
-        done, amount = (met_days if due_days else posted_days).bit_count(), due_days.bit_count()
-    else:
-        done, amount = whole(sum(part.done for part in mine)), whole(sum(part.due for part in mine))
+        done: Exact = (met_days if due_days else posted_days).bit_count()
+        amount: Exact = due_days.bit_count()
+    else:  # each capped at its own due, so who has none adds nothing where somebody has one
+        amount = whole(sum(part.due for part in mine))
+        done = whole(sum(part.done for part in mine if part.due or not amount))
     past = due_days & ((1 << max(0, min(today.toordinal() - period.first, period.length))) - 1)
     days, elapsed, over = due_days.bit_count(), past.bit_count(), today.toordinal() > period.last
     return mine[0]._replace(
