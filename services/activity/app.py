@@ -1,0 +1,168 @@
+"""The composition root of the activity service: what is opened, in which order, and closed again."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
+
+from fastapi import FastAPI
+
+from services.activity import api, api_changes, api_events, api_evidence, api_quarantine
+from services.activity.catalogue import CatalogueStore, write_types
+from services.activity.holds import Holds
+from services.activity.intake import Intake
+from services.activity.known import KnownIdentities, Publishers
+from services.activity.messages import Messages
+from services.activity.projections.identities import IdentitiesProjection
+from services.activity.quarantine import Limits, sweep
+from services.activity.receipts import Receipts
+from services.activity.service import Service
+from services.kernel.archive import OwnerClient
+from services.kernel.auth import Authenticator, allow, load_trust
+from services.kernel.broker import connect
+from services.kernel.clock import now
+from services.kernel.committer import GroupCommitter
+from services.kernel.database import TRANSIENT, Database
+from services.kernel.identity import ServiceToken
+from services.kernel.ledger import Ledger
+from services.kernel.ledger_api import ledger_router
+from services.kernel.migrate import migrate
+from services.kernel.projector import Projector
+from services.kernel.reader import StreamReader
+from services.kernel.rebuild import start_over
+from services.kernel.relay import Relay
+from services.kernel.settings import Settings
+from services.kernel.trust import TrustProjection
+from services.kernel.web import add_check, create_app
+
+SWEEP_SECONDS = 600.0
+
+
+def create(settings: Settings) -> FastAPI:
+    """Return the app; everything is opened in its lifespan."""
+    app = create_app("opsledger activity", settings, partial(_lifespan, settings))
+    for router in (api_events.router, api.router, api_changes.router, api_evidence.router, api_quarantine.router):
+        app.include_router(router)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        await _open(settings, app, stack)
+        gc.collect()
+        gc.freeze()
+        yield
+
+
+async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None:
+    await migrate(settings.database_url, "activity")
+    db = await Database.open(settings.database_url, size=12)
+    stack.push_async_callback(db.close)
+    app.state.authenticator = Authenticator(partial(load_trust, db))
+    ledger = Ledger(
+        db, "activity", shards=settings.activity_shards, sharded=True, inline=write_types,
+        limit=settings.commit_limit_bytes,
+    )  # fmt: skip
+    await ledger.open()
+    nc = await connect(
+        settings.nats_url, settings.nats_user, settings.nats_password.get_secret_value(), name="activity"
+    )
+    stack.push_async_callback(nc.close)
+    for name in ledger.names:
+        relay = Relay(ledger, name, nc)
+        await _run(stack, relay)
+        add_check(app, f"relay {name}", _relay_check(relay))
+    committer = GroupCommitter(ledger, lanes=2)
+    await _run(stack, committer)
+    app.include_router(ledger_router(ledger, allow("ledger.read").dependency))
+    owner = OwnerClient({"org": settings.org_url}, ServiceToken(settings))
+    stack.push_async_callback(owner.close)
+
+    def reader(name: str) -> StreamReader:
+        return StreamReader(nc, name, owner.fetch)
+
+    identities = Projector(db, IdentitiesProjection(), reader)
+    for projector in (identities, Projector(db, TrustProjection(), reader)):
+        projector.start_over = start_over
+        await _run(stack, projector)
+        _spawn(stack, projector.watch_heads(owner.head))
+        add_check(app, projector.projection.name, _lag_check(projector))
+    known, catalogue = KnownIdentities(), CatalogueStore(db)
+    await known.load(db)
+    intake = Intake(committer, catalogue, known, Limits())
+    intake.rests_on = lambda: identities.applied
+    service = Service(settings, db, ledger, committer, catalogue, known, Publishers(db), intake)
+    app.state.service = service
+    _spawn(stack, _seed(app, service))
+    await _run(stack, intake)
+    receipts = Receipts(db, nc)
+    await _run(stack, receipts)
+    holds = Holds(service)
+    await _run(stack, holds)
+    identities.on_applied(lambda ledger_name, commits: holds.wake())
+    await _run(stack, Messages(service, settings, receipts))
+    _spawn(stack, _sweep(service))
+
+
+async def _run(stack: AsyncExitStack, part: Any) -> None:
+    """Start a part, and stop it when the app closes."""
+    await part.start()
+    stack.push_async_callback(part.stop)
+
+
+def _spawn(stack: AsyncExitStack, work: Any) -> None:
+    task = asyncio.create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+async def _seed(app: FastAPI, service: Service) -> None:
+    """Load the handbook's types as soon as the ledger may be written; the service is ready afterwards."""
+    state = {"ready": False}
+
+    async def check() -> dict[str, Any]:
+        return {"ready": state["ready"], "types": len(service.catalogue.types)}
+
+    add_check(app, "catalogue", check)
+    await service.catalogue.load()
+    while True:
+        try:
+            await service.catalogue.seed(service.committer)
+        except Exception as error:  # not yet writable; whatever it is, the readiness answer shows it lasting
+            service.lag["catalogue"] = repr(error)
+            await asyncio.sleep(0.1)
+        else:
+            state["ready"] = True
+            return
+
+
+async def _sweep(service: Service) -> None:
+    while True:
+        await asyncio.sleep(SWEEP_SECONDS)
+        try:
+            await sweep(service.db, now())
+        except TRANSIENT as error:
+            service.lag["sweep"] = repr(error)
+
+
+def _relay_check(relay: Relay) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def check() -> dict[str, Any]:
+        return {"ready": relay.healthy and not relay.ledger.refusals, "sent": relay.sent}
+
+    return check
+
+
+def _lag_check(projector: Projector) -> Callable[[], Awaitable[dict[str, Any]]]:
+    async def check() -> dict[str, Any]:
+        return {"ready": not projector.alarms, "lag": projector.lag, "alarms": projector.alarms}
+
+    return check

@@ -1,0 +1,295 @@
+"""Intake: the one function that every event comes through, inside the ledger's transaction.
+
+Concurrent requests are merged into one decision; what another process has just recorded shows as a violated primary
+key, and the whole decision is made again. Must not acknowledge anything before the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import asyncpg
+
+from services.activity import quarantine, store
+from services.activity.catalogue import CatalogueStore
+from services.activity.decision import Decider, Decision, Result, Unit
+from services.activity.facts import Row
+from services.activity.known import KnownIdentities
+from services.activity.request import Request
+from services.activity.structure import Candidate, Rejected
+from services.kernel.commands import execute
+from services.kernel.committer import Committed, GroupCommitter
+from services.kernel.database import TRANSIENT
+from services.kernel.errors import Refusal, Unavailable
+from services.kernel.ledger import Work
+from services.kernel.positions import render
+
+log = logging.getLogger("opsledger.activity")
+
+MERGED = 2000  # events of merged requests at most
+ATTEMPTS = 12  # a decision that lost a race is made again
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Results in the order sent, and the position that includes all of them."""
+
+    results: list[Result]
+    position: str
+
+
+@dataclass(slots=True)
+class _Waiting:
+    request: Request
+    done: asyncio.Future[Answer]
+
+
+@dataclass(slots=True)
+class _Judged:
+    """What a decision says of one request."""
+
+    results: list[Result]
+    places: list[Row | None]
+    rejected: list[tuple[int, Rejected]]
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """All requests of a decision; refs of earlier commits are looked up in its own transaction."""
+
+    judged: list[_Judged]
+    earlier: dict[int, tuple[str, int]] = field(default_factory=dict)
+
+
+class Intake:
+    """Takes requests, merges those that arrive together, and answers each after its commit."""
+
+    def __init__(
+        self,
+        committer: GroupCommitter,
+        catalogue: CatalogueStore,
+        known: KnownIdentities,
+        limits: quarantine.Limits,
+        *,
+        lanes: int = 2,
+    ) -> None:
+        self.committer = committer
+        self.catalogue = catalogue
+        self.known = known
+        self.limits = limits
+        self.shards = len(committer.ledger.names)
+        self.rests_on: Callable[[], dict[str, int]] = dict  # how far org's ledger has been folded here
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._lanes = lanes
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._run(), name=f"intake-{n}") for n in range(self._lanes)]
+
+    async def stop(self) -> None:
+        """Finish what has been taken, then stop."""
+        try:
+            async with asyncio.timeout(5):
+                await self._queue.join()
+        except TimeoutError:
+            log.warning("intake_stopped_with_work_left")
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def submit(self, request: Request) -> Answer:
+        """Decide a request; return once everything it records is durable. Raises Refusal."""
+        waiting = _Waiting(request, asyncio.get_running_loop().create_future())
+        self._queue.put_nowait(waiting)
+        return await waiting.done
+
+    async def _run(self) -> None:
+        while True:
+            group = [await self._queue.get()]
+            size = len(group[0].request.events)
+            while size < MERGED and not self._queue.empty():
+                group.append(self._queue.get_nowait())
+                size += len(group[-1].request.events)
+            try:
+                await self._settle(group)
+            except BaseException as error:
+                _fail(group, error)
+                if not isinstance(error, Exception):
+                    raise
+            finally:
+                for _ in group:
+                    self._queue.task_done()
+
+    async def _settle(self, group: Sequence[_Waiting]) -> None:
+        await self.catalogue.refresh()
+        try:
+            answers = await self.decide([waiting.request for waiting in group])
+        except Exception as error:
+            if len(group) == 1 or isinstance(error, (Refusal, *TRANSIENT)):
+                raise
+            log.exception("merged_intake_failed")  # one request's fault must not be the others'
+            for waiting in group:
+                try:
+                    await self._settle([waiting])
+                except Exception as error:
+                    _fail([waiting], error)
+            return
+        for waiting, answer in zip(group, answers, strict=True):
+            if not waiting.done.done():
+                waiting.done.set_result(answer)
+
+    async def decide(self, requests: Sequence[Request]) -> list[Answer]:
+        """Decide requests in one commit group; repeats a decision that lost a race."""
+        principals = {request.grant.principal for request in requests}
+        principal = principals.pop() if len(principals) == 1 else "intake"
+
+        async def run(work: Work) -> _Outcome:
+            return await self._decide(work, requests)
+
+        return _answers(
+            await _undisturbed(
+                lambda: self.committer.submit(run, principal=principal, traceparent=requests[0].traceparent)
+            )
+        )
+
+    async def command(self, request: Request, route: str, key: str | None, body: bytes) -> Answer:
+        """Decide an entitled person's void or correction: all of it stands, in one commit, or it is refused.
+
+        Repeated under its idempotency key it is answered from what stands.
+        """
+        await self.catalogue.refresh()
+
+        async def run(work: Work) -> _Outcome:
+            return await self._decide(work, [request], whole=True)
+
+        async def repeated(work: Work) -> _Outcome:
+            keys = [event.key for event in request.events if isinstance(event, Candidate)]
+            lines = store.lines_of(await store.read_lines(work.conn, keys, []))
+            rows = [lines[key] for key in keys if key in lines]
+            results = [Result(n, row.source, row.id, "duplicate") for n, row in enumerate(rows)]
+            refs = {ref for row in rows if (ref := _place(row)) is not None}
+            return _Outcome([_Judged(results, list(rows), [])], await store.commits_of(work.conn, refs))
+
+        done = await _undisturbed(
+            lambda: execute(
+                self.committer, run, principal=request.grant.principal, route=route, key=key, body=body,
+                repeated=repeated, traceparent=request.traceparent,
+            )
+        )  # fmt: skip
+        return _answers(done)[0]
+
+    async def _decide(self, work: Work, requests: Sequence[Request], *, whole: bool = False) -> _Outcome:
+        candidates = [event for request in requests for event in request.events if isinstance(event, Candidate)]
+        targets = sorted({event.target_key for event in candidates if event.target_key is not None})
+        keys = [event.key for event in candidates]
+        records = await store.read_lines(work.conn, keys, targets) if keys else []
+        waiting = await store.read_waiting(work.conn, records)
+        judged, done = self._judge(work, requests, records, waiting)
+        if done.unknown and await self.known.look_up(work.conn, done.unknown):
+            judged, done = self._judge(work, requests, records, waiting)
+        if whole:
+            _insist(judged[0])
+            _join(done.units)
+        await self._write(work, requests, judged, done)
+        fresh = {id(row) for row in done.new.values()}
+        standing = [row for one in judged for row in one.places if row is not None and id(row) not in fresh]
+        old = {ref for row in standing if (ref := _place(row)) is not None}
+        return _Outcome(judged, await store.commits_of(work.conn, old) if old else {})
+
+    def _judge(
+        self, work: Work, requests: Sequence[Request], records: list[Any], waiting: list[Any]
+    ) -> tuple[list[_Judged], Decision]:
+        """Decide every request on fresh copies of what was read."""
+        lines, voids = store.lines_of(records), store.waiting_of(waiting)
+        decider = Decider(lines, voids, self.catalogue.types, self.known, work.now, self.shards)
+        done = decider.done
+        judged = []
+        for request in requests:
+            one = _Judged([], [], [])
+            done.results, done.places, done.rejected = one.results, one.places, one.rejected
+            for index, event in enumerate(request.events):
+                decider.decide(index, event, request.grant, request.corrects)
+            judged.append(one)
+        return judged, done
+
+    async def _write(self, work: Work, requests: Sequence[Request], judged: Sequence[_Judged], done: Decision) -> None:
+        if done.units:
+            work.rests_on(self.rests_on())
+            await store.append_units(work, done.units)
+        messages: dict[bytes, str | None] = {}
+        if done.held:
+            for request in requests:
+                if request.message is not None:
+                    messages.update((e.key, request.message) for e in request.events if isinstance(e, Candidate))
+        await store.write_decision(work.conn, done, work.now, messages)
+        for request, one in zip(requests, judged, strict=True):
+            if one.rejected and request.keep_rejected:
+                await quarantine.keep(work.conn, request, one.rejected, work.now, self.limits)
+
+
+async def _undisturbed(submit: Callable[[], Awaitable[Committed[_Outcome]]]) -> Committed[_Outcome]:
+    """Submit until no other intake gets in between; the primary key tells."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return await submit()
+        except asyncpg.UniqueViolationError:
+            await asyncio.sleep(0.001 * attempt)
+    raise Unavailable("too_contended", "other requests with the same ids are being recorded")
+
+
+def _insist(judged: _Judged) -> None:
+    """Refuse a command of which a part does not stand; its savepoint takes the rest back."""
+    for result in judged.results:
+        if result.outcome == "rejected":
+            raise Refusal(
+                result.code or "rejected", result.detail or "", status=422, field=result.field, remedy=result.remedy
+            )
+    if len(judged.results) > 1 and judged.results[0].code is not None:
+        raise Refusal("already_voided", "the target has been voided already", status=409, field="target")
+
+
+def _join(units: list[Unit]) -> None:
+    """Put the units of a command that belong to one shard into one commit."""
+    for unit in units[1:]:
+        if unit.shard == units[0].shard:
+            first = units[0]
+            first.events += unit.events
+            first.recorded += unit.recorded
+            first.held += unit.held
+            first.voided += unit.voided
+    units[1:] = [unit for unit in units[1:] if unit.shard != units[0].shard]
+
+
+def _place(row: Row) -> int | None:
+    """Return the ref of the commit that an answer about this line names."""
+    return row.recorded_ref if row.recorded_ref is not None else row.held_ref
+
+
+def _answers(done: Committed[_Outcome]) -> list[Answer]:
+    refs = {**done.value.earlier, **done.refs}
+    return [_answer(one.results, one.places, refs) for one in done.value.judged]
+
+
+def _answer(results: list[Result], rows: list[Row | None], refs: dict[int, tuple[str, int]]) -> Answer:
+    positions: dict[str, int] = {}
+    for result, row in zip(results, rows, strict=True):
+        ref = _place(row) if row is not None else None
+        if ref is None or ref not in refs:
+            continue
+        ledger, number = refs[ref]
+        result.commit = f"{ledger}:{number}"
+        if positions.get(ledger, 0) < number:
+            positions[ledger] = number
+    return Answer(results, render(positions))
+
+
+def _fail(group: Sequence[_Waiting], error: BaseException) -> None:
+    if not isinstance(error, Exception):
+        error = Unavailable("outcome_unknown", "the service stops")
+    for waiting in group:
+        if not waiting.done.done():
+            waiting.done.set_exception(error)

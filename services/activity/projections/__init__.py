@@ -1,0 +1,1 @@
+"""Activity's read models of other contexts' ledgers."""
