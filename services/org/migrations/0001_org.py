@@ -1,6 +1,7 @@
 """The kernel's tables and org's own."""
 
 from alembic import op
+from sqlalchemy.util import await_only
 
 from services.kernel.schema import KERNEL_SQL
 from services.org.tables import ORG_SQL
@@ -17,4 +18,4 @@ def upgrade() -> None:
 def _script(sql: str) -> None:
     """Run several statements at once, as asyncpg does for a query without arguments."""
     raw = op.get_bind().connection.dbapi_connection
-    raw.await_(raw.driver_connection.execute(sql))  # type: ignore[union-attr]
+    await_only(raw.driver_connection.execute(sql))  # type: ignore[union-attr]
