@@ -69,12 +69,14 @@ class Organisation:
             self._absences.setdefault(absence.person, []).append(_span(absence.since, absence.until))
         self._registered: dict[Account, list[Span]] = {}
         self._verified: dict[Account, list[Span]] = {}
+        self.owners: dict[Account, str] = {}
         self._owned: dict[str, list[Account]] = {}
         for row in accounts:
             account = (row.platform, row.handle)
             self._registered[account] = [_span(*one) for one in row.registered]
             self._verified[account] = [_span(*one) for one in row.verified]
             if row.owner is not None:
+                self.owners[account] = row.owner
                 self._owned.setdefault(row.owner, []).append(account)
         self._below: dict[str, frozenset[str]] = {}
         self.memo: dict[object, Any] = {}  # what follows from this organisation alone, by question

@@ -20,6 +20,7 @@ from services.kpi.rules_due import (
     Due,
     account_dues,
     calendar_days,
+    dues_on,
     group_due,
     pair_due,
     person_due,
@@ -40,7 +41,7 @@ from services.kpi.rules_select import (
 
 
 class Attainment(NamedTuple):
-    """A figure. `person` is set on the account rows of a person's quota (one account may be used by several)."""
+    """A figure. `person` is set where one person's part in an account was asked for (several may use it)."""
 
     quota: str
     version: int
@@ -81,7 +82,8 @@ def attain(
 ) -> Attainment:
     """Return the figure of a quota. `scope` may be coarser than the quota's own (a unit's total) or finer (an account).
 
-    `facts` must hold `fact_window(quota, period)`. `person` names whose account row is meant (H-32a, e, f).
+    `facts` must hold `fact_window(quota, period)`. An account's figure is that of all who own or use it; `person`
+    asks for one person's part in it (H-32a, e, f).
     """
     if scope == "unit":
         done, due, parts = _unit(quota, scope_id, period, facts, organisation)
@@ -170,8 +172,7 @@ def _nested(
         done: Exact = sum((posted.get(account, 0) & mask).bit_count() for account, mask in dues.items())
         due_parts = (keep(part, dues.get(account_of(part) or ("", ""), 0), period) for part in parts)
         return done, Due(amount, days), [part for part in due_parts if part is not None]
-    target = quota.target or 0
-    each = {account: scaled(target, mask.bit_count(), calendar_days(quota, period)) for account, mask in dues.items()}
+    each = {account: _each(quota, mask, period) for account, mask in dues.items()}
     amount = _sum(each.values())
     used = by_account(parts)
     if amount:
@@ -192,9 +193,34 @@ def _own_account(
 
 
 def _shared_account(quota: Quota, account: Account, period: Period, facts: Facts, organisation: Organisation) -> Figure:
-    """What everybody did with an account (H-33); due by its verified days where the quota says so."""
+    """What everybody did with an account: due by its verified days (H-33), or by those of its people (H-32a, e, f)."""
     parts = select(quota, facts.by_account.get(account, {}), period, facts, organisation)
-    return quantity(parts), verified_due(quota, account, period, organisation), parts
+    if quota.measure.accounts != "registered_or_used":
+        return measured(quota, parts, period), verified_due(quota, account, period, organisation), parts
+    dues = dues_on(quota, account, period, facts, organisation)
+    days = 0
+    for mask in dues.values():
+        days |= mask
+    if quota.measure.per == "account_day":
+        if days:
+            kept = (keep(part, dues.get(part.person, 0), period) for part in parts)
+            parts = [part for part in kept if part is not None]
+        posted = 0
+        for part in parts:
+            posted |= mask_of(part.days, period)
+        return posted.bit_count(), Due(days.bit_count(), days), parts
+    each = {person: _each(quota, mask, period) for person, mask in dues.items()}
+    done: dict[str, int] = {}
+    for part in parts:
+        done[part.person] = done.get(part.person, 0) + sum(part.quantities)
+    if not days:
+        return sum_capped(done.values(), quota.target), NOTHING, parts
+    total = _sum(min(count, each.get(person, 0)) for person, count in done.items())
+    return total, Due(_sum(each.values()), days), parts
+
+
+def _each(quota: Quota, mask: int, period: Period) -> Exact:
+    return scaled(quota.target or 0, mask.bit_count(), calendar_days(quota, period))
 
 
 def _pair(quota: Quota, pair: str, period: Period, facts: Facts, organisation: Organisation) -> Figure:

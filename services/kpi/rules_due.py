@@ -99,6 +99,15 @@ def account_dues(
     return {account: mask for account, mask in dues.items() if mask}
 
 
+def dues_on(quota: Quota, account: Account, period: Period, facts: Facts, organisation: Organisation) -> dict[str, int]:
+    """Return the due days of an account by person: its owner, and everybody who used it."""
+    people = {series.person for kinds in facts.by_account.get(account, {}).values() for series in kinds}
+    if account in organisation.owners:
+        people.add(organisation.owners[account])
+    masks = {who: account_dues(quota, who, period, facts, organisation).get(account, 0) for who in sorted(people)}
+    return {person: mask for person, mask in masks.items() if mask}
+
+
 def pair_due(quota: Quota, one: str, other: str, period: Period, organisation: Organisation) -> Due:
     """Return what is due of a pair: by the days on which both are due (H-32d)."""
     both = due_mask(quota, one, period, organisation) & due_mask(quota, other, period, organisation)

@@ -42,6 +42,7 @@ class _Asked(NamedTuple):
     organisation: Organisation
     in_unit: bool = False
     account: Account | None = None
+    due_only: bool = False  # only posts on due (account, day)s
     counterpart: str | None = None
     campaigns: list[str] = []  # noqa: RUF012 (a tuple's default, never changed)
 
@@ -64,13 +65,17 @@ def evidence(
     elif scope == "account":
         platform, _, handle = scope_id.partition("/")
         asked = asked._replace(account=(platform, handle))
-        people = dict.fromkeys([person] if person else sorted(_users((platform, handle), facts)), whole)
+        people = dict.fromkeys([person] if person else _people_of((platform, handle), facts, organisation), whole)
     elif scope == "pair":
         one, _, other = scope_id.partition("+")
         return [
             *_of_one(asked._replace(counterpart=other), one, whole),
             *_of_one(asked._replace(counterpart=one), other, whole),
         ]
+    if quota.measure.per == "account_day" and scope != "unit":
+        dues = [account_dues(quota, who, period, facts, organisation) for who in people]
+        due_only = any(asked.account in mine if asked.account else mine for mine in dues)
+        asked = asked._replace(due_only=due_only)
     if quota.measure.kind == "campaigns":
         inside = of_unit if scope == "unit" else of_person
         parts = inside(quota, scope_id, period, facts, organisation)
@@ -81,8 +86,10 @@ def evidence(
     return [selector for who, mask in people.items() for selector in _of_one(asked, who, mask)]
 
 
-def _users(account: Account, facts: Facts) -> set[str]:
-    return {one.person for series in facts.by_account.get(account, {}).values() for one in series}
+def _people_of(account: Account, facts: Facts, organisation: Organisation) -> list[str]:
+    users = {one.person for series in facts.by_account.get(account, {}).values() for one in series}
+    owner = organisation.owners.get(account)
+    return sorted(users | {owner} if owner is not None else users)
 
 
 def _of_one(asked: _Asked, person: str, mask: int) -> Iterator[EvidenceSelector]:
@@ -106,12 +113,9 @@ def _account_masks(asked: _Asked, selector: Selector, person: str, parts: list[S
     whole = (1 << period.length) - 1
     if selector.verified_account:
         return {account: organisation.verified_mask(account, period) for account in by_account(parts)}
-    if measure.per == "account_day" and not asked.in_unit:
+    if asked.due_only:
         dues = account_dues(asked.quota, person, period, asked.facts, organisation)
-        if asked.account is not None:
-            dues = {account: mask for account, mask in dues.items() if account == asked.account}
-        if dues:
-            return dict(dues.items())
+        return {account: mask for account, mask in dues.items() if asked.account in (None, account)}
     if measure.best_accounts is not None and not asked.in_unit and asked.account is None:
         return dict.fromkeys(best_accounts(parts, measure.best_accounts), whole)
     return {asked.account: whole}

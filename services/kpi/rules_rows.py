@@ -10,7 +10,7 @@ from datetime import date
 from typing import NamedTuple
 
 from contracts.kpi import Quota, ScopeKind
-from services.kpi.facts import Facts, Period
+from services.kpi.facts import Account, Facts, Period
 from services.kpi.organisation import Organisation
 from services.kpi.rules import Attainment, attain
 from services.kpi.rules_due import account_dues
@@ -20,7 +20,6 @@ from services.kpi.rules_select import by_account, of_person
 class Row(NamedTuple):
     scope: ScopeKind
     id: str
-    person: str | None = None  # whose account row
 
 
 def scopes(quota: Quota) -> tuple[ScopeKind, ...]:
@@ -46,7 +45,7 @@ def rows(quota: Quota, scope: ScopeKind, period: Period, facts: Facts, organisat
     if scope == "person":
         return [Row("person", person) for person in sorted(_people(quota, period, facts, organisation))]
     if quota.measure.accounts == "registered_or_used":
-        return sorted(_own_accounts(quota, period, facts, organisation))
+        return [Row("account", account) for account in sorted(_own_accounts(quota, period, facts, organisation))]
     return [Row("account", account) for account in sorted(_accounts(quota, period, facts, organisation))]
 
 
@@ -63,10 +62,8 @@ def figures(
     """Yield every figure of a scope and period; `people` keeps the rows of these persons only (a unit's table)."""
     for quota in quotas:
         for row in rows(quota, scope, period, facts, organisation):
-            if people is None or _concerns(row, people):
-                yield attain(
-                    quota, scope, row.id, period, facts, organisation, today, version=version, person=row.person
-                )
+            if people is None or _concerns(row, people, facts, organisation):
+                yield attain(quota, scope, row.id, period, facts, organisation, today, version=version)
 
 
 def in_force(quotas: Iterable[Quota]) -> list[tuple[Quota, Quota | None]]:
@@ -76,13 +73,17 @@ def in_force(quotas: Iterable[Quota]) -> list[tuple[Quota, Quota | None]]:
     return [(quota, company.get(quota.id) if quota.layer == "centre" else None) for quota in listed]
 
 
-def _concerns(row: Row, people: set[str]) -> bool:
+def _concerns(row: Row, people: set[str], facts: Facts, organisation: Organisation) -> bool:
     if row.scope == "person":
         return row.id in people
     if row.scope == "pair":
-        one, _, other = row.id.partition("+")
-        return one in people or other in people
-    return row.person is None or row.person in people
+        return not people.isdisjoint(row.id.split("+", 1))
+    if row.scope == "account":
+        platform, _, handle = row.id.partition("/")
+        account = (platform, handle)
+        used = (series.person for kinds in facts.by_account.get(account, {}).values() for series in kinds)
+        return organisation.owners.get(account) in people or not people.isdisjoint(used)
+    return True
 
 
 def _people(quota: Quota, period: Period, facts: Facts, organisation: Organisation) -> set[str]:
@@ -97,17 +98,17 @@ def _people(quota: Quota, period: Period, facts: Facts, organisation: Organisati
     }
 
 
-def _own_accounts(quota: Quota, period: Period, facts: Facts, organisation: Organisation) -> Iterator[Row]:
-    bound = organisation.masks_in(tuple(quota.binding.units), period)
-    for person in {*bound, *facts.by_person}:
-        accounts = set(account_dues(quota, person, period, facts, organisation))
-        accounts |= set(by_account(of_person(quota, person, period, facts, organisation)))
-        day = date.fromordinal(period.first)
-        for platform, handle in accounts:
-            row = Row("account", f"{platform}/{handle}", person)
-            figure = attain(quota, "account", row.id, period, facts, organisation, day, person=person)
-            if figure.done or figure.due:
-                yield row
+def _own_accounts(quota: Quota, period: Period, facts: Facts, organisation: Organisation) -> Iterator[str]:
+    """Yield the accounts with a due or something done: those due of bound people, and those used."""
+    found: set[Account] = set()
+    for person in {*organisation.masks_in(tuple(quota.binding.units), period), *facts.by_person}:
+        found |= set(account_dues(quota, person, period, facts, organisation))
+        found |= set(by_account(of_person(quota, person, period, facts, organisation)))
+    day = date.fromordinal(period.first)
+    for platform, handle in found:
+        figure = attain(quota, "account", f"{platform}/{handle}", period, facts, organisation, day)
+        if figure.done or figure.due:
+            yield figure.id
 
 
 def _accounts(quota: Quota, period: Period, facts: Facts, organisation: Organisation) -> set[str]:

@@ -67,8 +67,8 @@ def test_evidence_never_overlaps_and_sums_to_the_figure(found: list[Fact], seed:
         for period in _periods(quota.period):
             for scope in scopes(quota):
                 for row in rows(quota, scope, period, facts, organisation):
-                    figure = attain(quota, scope, row.id, period, facts, organisation, START, person=row.person)
-                    selectors = evidence(quota, scope, row.id, period, facts, organisation, row.person)
+                    figure = attain(quota, scope, row.id, period, facts, organisation, START)
+                    selectors = evidence(quota, scope, row.id, period, facts, organisation)
                     times = [sum(selects(selector, fact) for selector in selectors) for fact in found]
                     assert max(times, default=0) <= 1, (quota.id, row)
                     hits = [fact for fact, hit in zip(found, times, strict=True) if hit]
@@ -104,8 +104,8 @@ def test_order_and_grouping_change_nothing(found: list[Fact], seed: int, rng: Ra
                 listed = rows(quota, scope, period, one, organisation)
                 assert rows(quota, scope, period, other, organisation) == listed
                 for row in listed:
-                    before = attain(quota, scope, row.id, period, one, organisation, START, person=row.person)
-                    after = attain(quota, scope, row.id, period, other, organisation, START, person=row.person)
+                    before = attain(quota, scope, row.id, period, one, organisation, START)
+                    after = attain(quota, scope, row.id, period, other, organisation, START)
                     assert before == after
 
 
@@ -140,8 +140,8 @@ def test_the_promised_window_changes_nothing_but_speed(found: list[Fact], seed: 
         if quota.period == "month":
             for scope in scopes(quota):
                 for row in rows(quota, scope, month, plain, organisation):
-                    slow = attain(quota, scope, row.id, month, plain, organisation, START, person=row.person)
-                    assert attain(quota, scope, row.id, month, fast, organisation, START, person=row.person) == slow
+                    slow = attain(quota, scope, row.id, month, plain, organisation, START)
+                    assert attain(quota, scope, row.id, month, fast, organisation, START) == slow
 
 
 @settings(max_examples=50, deadline=None)
