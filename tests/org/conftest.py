@@ -11,6 +11,7 @@ import pytest
 from deploy.local.nats import SYSTEM_USER, NatsServer
 from services.kernel.settings import Settings
 from services.org.app import create
+from tests.conftest import Callout
 from tests.eventually import eventually
 
 SECRET = "the-instance's-own-secret"
@@ -59,14 +60,13 @@ class Org:
         return await self.call("POST", path, json=body, **more)
 
     async def apply(self, text: str, *, dry_run: bool = False, kind: str = "application/yaml", **more: Any) -> Any:
-        answer = await self.call(
+        return await self.call(
             "POST",
             f"/v1/organisation/import?dry_run={str(dry_run).lower()}",
             content=text.encode(),
             headers={"content-type": kind},
             **more,
         )
-        return answer
 
 
 def org_settings(database: str, server: NatsServer, seed: str = "") -> Settings:
@@ -108,9 +108,9 @@ async def org(database: str, nats_server: NatsServer) -> AsyncIterator[Org]:
 
 @pytest.fixture
 async def org_with_callout(
-    database: str, nats_with_callout: NatsServer, callout_seed: str
+    database: str, nats_with_callout: NatsServer, callout_key: Callout
 ) -> AsyncIterator[tuple[Org, NatsServer]]:
-    async for one in running(org_settings(database, nats_with_callout, callout_seed)):
+    async for one in running(org_settings(database, nats_with_callout, callout_key.seed)):
         yield one, nats_with_callout
 
 
@@ -132,7 +132,11 @@ people:
     roles: [{role: group_leader, unit: data}]
   - {person: "1002", name: 李强, memberships: [{unit: commercial, since: 2026-01-01}]}
 accounts:
-  - {platform: blog, handle: wang-1, owner: 0012, registered: [{since: 2026-01-01}], verified: [{since: 2026-02-01, until: 2026-02-28}]}
+  - platform: blog
+    handle: wang-1
+    owner: 0012
+    registered: [{since: 2026-01-01}]
+    verified: [{since: 2026-02-01, until: 2026-02-28}]
 publishers:
   - {publisher: forum-bot, title: Forum robot, types: [forum.post]}
 """
