@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from contracts.activity import SYSTEM_SOURCE, VOIDED_TYPE, ActivityRef, IntakeAnswer
 from contracts.envelope import identity_key
 from services.activity.api_events import answer_bytes, service_of
-from services.activity.facts import AWAITED, HELD, VOID, Ref
+from services.activity.facts import AWAITED, VOID, Ref
 from services.activity.request import Request as IntakeRequest
 from services.activity.rules import Grant
 from services.activity.scope import people_in_reach
@@ -95,7 +95,7 @@ async def _check(service: Service, access: Access, target: ActivityRef, *, only_
     """Return the target's subject. Refusal 404, 403, or 409 where there is nothing to take back."""
     async with service.db.conn() as conn:
         row = await conn.fetchrow(
-            "SELECT state, subject FROM activity WHERE key = $1", identity_key(target.source, target.id)
+            "SELECT state, subject, recorded_ref FROM activity WHERE key = $1", identity_key(target.source, target.id)
         )
     if row is None or row["state"] == AWAITED:
         raise Refusal("unknown_event", "no event has come under this source and id", status=404, field="target")
@@ -104,7 +104,7 @@ async def _check(service: Service, access: Access, target: ActivityRef, *, only_
     reach = await people_in_reach(service.db, access, service.today())
     if reach is not None and row["subject"] not in reach:
         raise access.refuse(f"activities of {row['subject']}")
-    if only_held and row["state"] != HELD:
+    if only_held and row["recorded_ref"] is not None:
         raise access.refuse("events that are not held")
     return str(row["subject"])
 
