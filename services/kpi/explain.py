@@ -94,5 +94,5 @@ def _selects(selector: EvidenceSelector, series: Series) -> bool:
         and selector["on_topic"] in (None, series.on_topic)
         and (not selector["forms"] or series.form in selector["forms"])
         and selector["counterpart"] in (None, series.counterpart)
-        and (not selector["campaigns"] or series.campaign in selector["campaigns"])
+        and selector["campaign"] in (None, series.campaign)
     )

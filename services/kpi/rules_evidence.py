@@ -29,7 +29,7 @@ class EvidenceSelector(TypedDict):
     on_topic: bool | None
     forms: list[str]
     counterpart: str | None
-    campaigns: list[str]
+    campaign: str | None
     days: list[str] | None
 
 
@@ -44,7 +44,7 @@ class _Asked(NamedTuple):
     account: Account | None = None
     due_only: bool = False  # only posts on due (account, day)s
     counterpart: str | None = None
-    campaigns: list[str] = []  # noqa: RUF012 (a tuple's default, never changed)
+    campaigns: tuple[str | None, ...] = (None,)  # None = any
 
 
 def evidence(
@@ -82,7 +82,7 @@ def evidence(
         campaigns = sorted(complete_campaigns(quota, parts))
         if not campaigns:
             return []
-        asked = asked._replace(campaigns=campaigns)
+        asked = asked._replace(campaigns=tuple(campaigns))
     return [selector for who, mask in people.items() for selector in _of_one(asked, who, mask)]
 
 
@@ -104,7 +104,8 @@ def _of_one(asked: _Asked, person: str, mask: int) -> Iterator[EvidenceSelector]
         if mine:
             for account, days in _account_masks(asked, selector, person, mine).items():
                 if days & mask:
-                    yield _selector(asked, selector, person, account, days & mask, platforms)
+                    for campaign in asked.campaigns:
+                        yield _selector(asked, selector, person, account, days & mask, platforms, campaign)
 
 
 def _account_masks(asked: _Asked, selector: Selector, person: str, parts: list[Series]) -> dict[Account | None, int]:
@@ -122,7 +123,13 @@ def _account_masks(asked: _Asked, selector: Selector, person: str, parts: list[S
 
 
 def _selector(
-    asked: _Asked, selector: Selector, person: str, account: Account | None, mask: int, platforms: list[str]
+    asked: _Asked,
+    selector: Selector,
+    person: str,
+    account: Account | None,
+    mask: int,
+    platforms: list[str],
+    campaign: str | None,
 ) -> EvidenceSelector:
     period = asked.period
     whole = mask == (1 << period.length) - 1
@@ -136,6 +143,6 @@ def _selector(
         "on_topic": selector.on_topic,
         "forms": list(selector.forms),
         "counterpart": asked.counterpart,
-        "campaigns": asked.campaigns,
+        "campaign": campaign,
         "days": None if whole else [date.fromordinal(day).isoformat() for day in days_of(mask, period)],
     }

@@ -124,6 +124,6 @@ def selects(selector: EvidenceSelector, fact: Fact) -> bool:
         and (selector["on_topic"] is None or fact.on_topic == selector["on_topic"])
         and (not selector["forms"] or fact.form in selector["forms"])
         and (selector["counterpart"] is None or fact.counterpart == selector["counterpart"])
-        and (not selector["campaigns"] or fact.campaign in selector["campaigns"])
+        and selector["campaign"] in (None, fact.campaign)
         and (selector["days"] is None or on in selector["days"])
     )
