@@ -17,13 +17,13 @@ from services.kernel import clock
 from services.kernel.database import Connection, Database
 from services.kernel.projection import reading
 from services.kpi.fact_store import FactStore, active_in, users_of
-from services.kpi.facts import Facts, Period, whole
+from services.kpi.facts import Facts, Period
 from services.kpi.policies import PolicyBook, PolicyVersion, for_period
 from services.kpi.roster import Roster, Rosters
 from services.kpi.row_cache import Rows
-from services.kpi.rules import Attainment, attain, standing
-from services.kpi.rules_due import account_dues
+from services.kpi.rules import Attainment, attain
 from services.kpi.rules_rows import figures, periods, scopes
+from services.kpi.rules_shared import shared_account
 
 PROJECTIONS = ("facts", "org_facts")
 _HELD = (
@@ -136,7 +136,8 @@ def one(
     organisation = at.roster.organisation
     if scope != "account" or quota.scope == "account":
         return attain(quota, scope, scope_id, period, facts, organisation, at.today, version=version)
-    return shared(quota, version, scope_id, users(scope_id, facts, at), period, facts, at)
+    people = users(scope_id, facts, at)
+    return shared_account(quota, scope_id, people, period, facts, organisation, at.today, version)
 
 
 def users(account_id: str, facts: Facts, at: Snapshot) -> list[str]:
@@ -146,39 +147,6 @@ def users(account_id: str, facts: Facts, at: Snapshot) -> list[str]:
     entry = at.roster.accounts.get(account)
     found = {series.person for kinds in facts.by_account.get(account, {}).values() for series in kinds}
     return sorted(found | ({entry.owner} if entry and entry.owner else set()))
-
-
-def shared(
-    quota: Quota, version: int, account_id: str, people: list[str], period: Period, facts: Facts, at: Snapshot
-) -> Attainment:
-    """Return the figure of an account that several people may use: done and due are summed, each by its own due."""
-    organisation = at.roster.organisation
-    parts = [
-        attain(quota, "account", account_id, period, facts, organisation, at.today, version=version, person=person)
-        for person in people or [""]
-    ]
-    mine = [part for part in parts if part.done or part.due]
-    if len(mine) <= 1:
-        return (mine or parts)[0]._replace(person=mine[0].person if mine else None)
-    platform, _, handle = account_id.partition("/")
-    days = 0
-    for part in mine:
-        dues = account_dues(quota, part.person or "", period, facts, organisation)
-        days |= dues.get((platform, handle), 0)
-    today = at.today.toordinal()
-    past = days & ((1 << max(0, min(today - period.first, period.length))) - 1)
-    done, due = whole(sum(part.done for part in mine)), whole(sum(part.due for part in mine))
-    count, elapsed = days.bit_count(), past.bit_count()
-    return mine[0]._replace(
-        person=None,
-        done=done,
-        due=due,
-        due_days=count,
-        elapsed=elapsed,
-        status=standing(done, due, count, elapsed, today > period.last, quota.at_risk_after_days),
-        last_day=max((part.last_day for part in mine if part.last_day), default=None),
-        last_commit=max((part.last_commit for part in mine if part.last_commit), default=None),
-    )
 
 
 def _has_row(quota: Quota, figure: Attainment, period: Period, at: Snapshot) -> bool:

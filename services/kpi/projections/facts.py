@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from services.kernel.codec import Commit, Envelope
 from services.kernel.database import Connection
@@ -18,8 +18,9 @@ from services.kpi.changes import announce
 from services.kpi.projections import series as series_table
 from services.kpi.projections.series import Series, SeriesNumbers
 
-_Key = tuple[str, str, str | None, str | None, bool, str | None, str | None, str | None, str]
+_Content = tuple[str, str, str | None, str | None, bool, str | None, str | None, str | None]
 _Total = list[int]  # quantity, events, last commit
+Totals = dict[_Content, dict[str, _Total]]  # content -> day -> total
 
 _CREATE = (
     series_table.CREATE
@@ -91,44 +92,61 @@ class FactsProjection:
         totals = fold(commits)
         if not totals:
             return
-        rows = await self._rows(conn, totals)
-        await conn.execute(_ADD, *zip(*rows, strict=True))
+        await conn.execute(_ADD, *await self._rows(conn, totals))
         touched = _touched(totals)
         await conn.execute(_TOUCH, *zip(*touched, strict=True))
         if self._live:
             await announce(conn, {person for person, _, _ in touched})
 
-    async def _rows(self, conn: Connection, totals: dict[_Key, _Total]) -> list[tuple[int, date, int, int, int]]:
-        kinds = {key[:8]: _series(key) for key in totals}
-        numbers = await self._numbers.of(conn, set(kinds.values()))
-        summed: dict[tuple[int, str], _Total] = {}
-        for key, (quantity, events, last) in totals.items():
-            place = (numbers[kinds[key[:8]]], key[8])
-            total = summed.get(place)
-            if total is None:
-                summed[place] = [quantity, events, last]
-            else:  # two spellings of one series: a platform given and the same one by default
-                total[0] += quantity
-                total[1] += events
-                total[2] = max(total[2], last)
-        return [(number, _day(day), *total) for (number, day), total in sorted(summed.items())]  # type: ignore[misc]
+    async def _rows(self, conn: Connection, totals: Totals) -> tuple[list[Any], ...]:
+        """Return the columns of the rows to add, in the order of the key."""
+        series = {content: _series(content) for content in totals}
+        numbers = await self._numbers.of(conn, set(series.values()))
+        by_number: dict[int, dict[str, _Total]] = {}
+        for content, days in totals.items():
+            number = numbers[series[content]]
+            by_number[number] = _merged(by_number[number], days) if number in by_number else days
+        rows: tuple[list[Any], ...] = ([], [], [], [], [])
+        number_of, day_of, quantities, events, last = rows
+        for number in sorted(by_number):
+            days = by_number[number]
+            ordered = sorted(days)
+            number_of += [number] * len(ordered)
+            day_of += map(_day, ordered)
+            found = [days[day] for day in ordered]
+            quantities += [total[0] for total in found]
+            events += [total[1] for total in found]
+            last += [total[2] for total in found]
+        return rows
 
 
-def fold(commits: Iterable[Commit]) -> dict[_Key, _Total]:
+def _merged(one: dict[str, _Total], other: dict[str, _Total]) -> dict[str, _Total]:
+    """Add up two spellings of one series: a platform given, and the same one by default."""
+    both = dict(one)
+    for day, (quantity, events, last) in other.items():
+        mine = both.get(day, [0, 0, 0])
+        both[day] = [mine[0] + quantity, mine[1] + events, max(mine[2], last)]
+    return both
+
+
+def fold(commits: Iterable[Commit]) -> Totals:
     """Sum commits by content and day: quantity, events and the last commit that touched each."""
-    totals: dict[_Key, _Total] = {}
+    totals: Totals = {}
     find = totals.get
     for commit in commits:
         number = commit.number
         for sign, activity in decode.counted(commit):
             data = activity.data
-            key = (
+            content = (
                 activity.subject, activity.type, data.platform, data.account, data.on_topic,
-                data.form, data.counterpart, data.campaign, activity.day,
+                data.form, data.counterpart, data.campaign,
             )  # fmt: skip
-            total = find(key)
+            days = find(content)
+            if days is None:
+                days = totals[content] = {}
+            total = days.get(activity.day)
             if total is None:
-                totals[key] = [sign * data.quantity, sign, number]
+                days[activity.day] = [sign * data.quantity, sign, number]
             else:
                 total[0] += sign * data.quantity
                 total[1] += sign
@@ -136,23 +154,27 @@ def fold(commits: Iterable[Commit]) -> dict[_Key, _Total]:
     return totals
 
 
-def _series(key: _Key) -> Series:
-    person, activity_type, platform, account, on_topic, form, counterpart, campaign, _ = key
+def _series(content: _Content) -> Series:
+    person, activity_type, platform, account, on_topic, form, counterpart, campaign = content
     return (
         person, activity_type, decode.platform_of(activity_type, platform), account or "", on_topic,
         form or "", counterpart or "", campaign or "",
     )  # fmt: skip
 
 
-def _touched(totals: dict[_Key, _Total]) -> list[tuple[str, date, int]]:
+def _touched(totals: Totals) -> list[tuple[str, date, int]]:
     """Return (person, first day of the month, last commit), sorted: whose figures may have changed, and since when."""
     latest: dict[tuple[str, str], int] = {}
-    for key, total in totals.items():
-        place = (key[0], key[8][:7])
-        latest[place] = max(total[2], latest.get(place, 0))
-        if key[6]:  # a pair's figure is both people's
-            other = (key[6], key[8][:7])
-            latest[other] = max(total[2], latest.get(other, 0))
+    for content, days in totals.items():
+        months: dict[str, int] = {}
+        for day, total in days.items():
+            month = day[:7]
+            if total[2] > months.get(month, 0):
+                months[month] = total[2]
+        for person in (content[0], content[6]):  # a pair's figure is both people's
+            if person:
+                for month, last in months.items():
+                    latest[(person, month)] = max(last, latest.get((person, month), 0))
     return [(person, _day(f"{month}-01"), commit) for (person, month), commit in sorted(latest.items())]
 
 
