@@ -167,8 +167,15 @@ class Organisation:
 
     def verified_mask(self, account: Account, period: Period) -> int:
         """Return the days of the period on which the account is registered and verified."""
-        verified = _masks(self._verified.get(account, ()), period)
-        return verified & _masks(self._registered[account], period) if verified else 0
+        spans = self._verified.get(account)
+        if not spans:
+            return 0
+        key = ("verified", account, period.first, period.last)
+        mask: int | None = self.memo.get(key)
+        if mask is None:
+            mask = _masks(spans, period) & _masks(self._registered[account], period)
+            self.remember(key, mask)
+        return mask
 
     def verified_accounts(self, platform: str, period: Period) -> dict[Account, int]:
         """Return the accounts of a platform registered and verified on any day of the period, with those days."""

@@ -152,11 +152,10 @@ def _nested(
     quota: Quota, person: str, only: Account | None, period: Period, facts: Facts, organisation: Organisation
 ) -> Figure:
     """Accounts each with a due of its own: comments capped account by account, or (account, day)s met (H-32a, e, f)."""
-    dues = account_dues(quota, person, period, facts, organisation)
+    parts = of_person(quota, person, period, facts, organisation)
+    dues = account_dues(quota, person, period, facts, organisation, parts)
     if only is not None:
         dues = {account: mask for account, mask in dues.items() if account == only}
-    parts = of_person(quota, person, period, facts, organisation)
-    if only is not None:
         parts = [part for part in parts if account_of(part) == only]
     per_day = quota.measure.per == "account_day"
     days = 0

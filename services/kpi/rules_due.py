@@ -9,9 +9,9 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from contracts.kpi import Quota
-from services.kpi.facts import Account, Exact, Facts, Period, fact_window
+from services.kpi.facts import Account, Exact, Facts, Period, Series, fact_window
 from services.kpi.organisation import Organisation, weekday_mask
-from services.kpi.rules_select import by_account, of_person
+from services.kpi.rules_select import account_of, of_person
 
 
 class Due(NamedTuple):
@@ -78,12 +78,18 @@ def person_dues(quota: Quota, period: Period, organisation: Organisation) -> dic
 
 
 def account_dues(
-    quota: Quota, person: str, period: Period, facts: Facts, organisation: Organisation
+    quota: Quota,
+    person: str,
+    period: Period,
+    facts: Facts,
+    organisation: Organisation,
+    parts: list[Series] | None = None,
 ) -> dict[Account, int]:
     """Return the accounts due of a person with their due days in the period (H-32a, e, f).
 
     Those registered to the person on any day of the quota's own period (month) on the days they are registered, and
-    those used for this very quota in it on all the person's due days.
+    those used for this very quota in it on all the person's due days. `parts`: the person's series that count in the
+    period, where they are at hand.
     """
     mine = due_mask(quota, person, period, organisation)
     if not mine or not quota.target:
@@ -93,7 +99,9 @@ def account_dues(
     registered = organisation.registered_accounts(person, platform, outer)
     shift, whole = period.first - outer.first, (1 << period.length) - 1
     dues = {account: mask >> shift & whole & mine for account, mask in registered.items()}
-    for account in by_account(of_person(quota, person, outer, facts, organisation)):
+    if parts is None or outer != period:
+        parts = of_person(quota, person, outer, facts, organisation)
+    for account in {account for part in parts if (account := account_of(part)) is not None}:
         if account not in registered:
             dues[account] = mine
     return {account: mask for account, mask in dues.items() if mask}

@@ -17,7 +17,7 @@ def select(quota: Quota, types: Types, period: Period, facts: Facts, organisatio
 
     Series are cut to what counts: to the period, and to the days on which an account is verified where that matters.
     """
-    whole = facts.window == period
+    whole = facts.window is period or facts.window == period
     found = _select_one(quota.selector, types, period, whole, organisation)
     for selector in quota.also:
         found = found + _select_one(selector, types, period, whole, organisation)
@@ -128,7 +128,9 @@ def of_person(quota: Quota, person: str, period: Period, facts: Facts, organisat
     if limit is None or not parts:
         return parts
     outer = fact_window(quota, period)
-    best = best_platforms(parts if outer == period else select(quota, types, outer, facts, organisation), limit)
+    best = best_platforms(
+        parts if outer is period or outer == period else select(quota, types, outer, facts, organisation), limit
+    )
     return [part for part in parts if part.platform in best]
 
 
