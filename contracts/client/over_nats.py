@@ -7,7 +7,7 @@ while the service is down; the outcome follows as a receipt, until which a caref
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import secrets
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing
 from types import TracebackType
@@ -29,6 +29,10 @@ CONNECT_SECONDS = 10.0
 
 async def _heard(error: Exception) -> None:
     """Leave it to the call that fails: the library would print it."""
+
+
+def _new_message() -> str:
+    return secrets.token_hex(16)
 
 
 class NatsPublisher:
@@ -104,19 +108,21 @@ class NatsPublisher:
     async def put(self, events: Iterable[Event]) -> list[str]:
         """Hand events to the inbox; return the message ids, acknowledged by the broker, not yet recorded.
 
-        A message id is made from the content, so that the broker drops an immediate repetition.
+        A message id is new for each call: an earlier one's receipt may be taken already, and would not come again.
         """
-        return [await self._put(batch.body) for batch in batches(events, self._batch)]
+        messages = [(_new_message(), batch) for batch in batches(events, self._batch)]
+        for message, batch in messages:
+            await self._put(message, batch)
+        return [message for message, _ in messages]
 
-    async def _put(self, body: bytes) -> str:
-        message = hashlib.sha256(body).hexdigest()[:32]
+    async def _put(self, message: str, batch: Batch) -> None:
         subject = subjects.inbox_subject(self._publisher, self._context)
         headers = {"Nats-Msg-Id": message, "content-type": BATCH_CONTENT_TYPE}
         failure: Exception | None = None
         for pause in [*pauses(self._attempts), None]:
             try:
-                await self._connected.jetstream().publish(subject, body, timeout=10, headers=headers)
-                return message
+                await self._connected.jetstream().publish(subject, batch.body, timeout=10, headers=headers)
+                return
             except PASSING as error:
                 failure = error
             if pause is not None:
@@ -134,8 +140,11 @@ class NatsPublisher:
                 await message.ack()
 
     async def _receipt_messages(self, timeout: float) -> AsyncGenerator[Msg, None]:
-        subscription = await self._connected.jetstream().pull_subscribe(
-            f"receipts.{self._publisher}.>", durable=self._publisher, stream=subjects.RECEIPTS_STREAM
+        # The consumer is made by the system when a publisher connects; a publisher may not make any.
+        subscription = await self._connected.jetstream().pull_subscribe_bind(
+            consumer=self._publisher,
+            stream=subjects.RECEIPTS_STREAM,
+            inbox_prefix=f"_INBOX.{self._publisher}.".encode(),
         )
         try:
             while True:
@@ -153,20 +162,20 @@ class NatsPublisher:
 
         Raises PublishError when receipts are still missing after `rounds`.
         """
-        kept = {await self._put(batch.body): batch for batch in batches(events, self._batch)}
+        kept = {_new_message(): batch for batch in batches(events, self._batch)}
         found: dict[str, Receipt] = {}
         for _ in range(rounds):
-            async with aclosing(self._receipt_messages(patience)) as messages:
-                async for message in messages:
-                    receipt = Receipt.model_validate_json(message.data)
+            for message, batch in kept.items():
+                if message not in found:  # under the same id: the broker drops what it still has
+                    await self._put(message, batch)
+            async with aclosing(self._receipt_messages(patience)) as arriving:
+                async for one in arriving:
+                    receipt = Receipt.model_validate_json(one.data)
                     if receipt.message in kept:
                         found.setdefault(receipt.message, receipt)
-                    await message.ack()
+                    await one.ack()
                     if len(found) == len(kept):
                         break
-            missing = [batch for message, batch in kept.items() if message not in found]
-            if not missing:
+            if len(found) == len(kept):
                 return [found[message] for message in kept]
-            for batch in missing:
-                await self._put(batch.body)
         raise PublishError("no_receipt", f"{len(kept) - len(found)} message(s) have no receipt yet")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 
@@ -36,20 +36,27 @@ def main() -> None:
     from services.cli.errors import coded
 
     with coded():
-        _build()()
+        _build(sys.argv[1:])()
 
 
-def _build() -> Callable[[], None]:
+def _build(words: Sequence[str] = ()) -> Callable[[], None]:
     import typer  # only here: a service process does without it
 
     app = typer.Typer(
         name="opsledger",
-        help="Every figure on a dashboard is a fold over events that nobody can lose, alter or count twice.",
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
     )
+
+    @app.callback()
+    def opsledger() -> None:
+        """Every figure on a dashboard is a fold over events that nobody can lose, alter or count twice."""
+
+    asked = next((word for word in words if not word.startswith("-")), None)
     for command, name in COMMANDS.items():
+        if asked in COMMANDS and command != asked:
+            continue  # what another command needs is not imported: half a second and more
         module_name = f"services.cli.{name}"
         if find_spec(module_name) is None:
             continue

@@ -17,7 +17,6 @@ from deploy.local.supervisor import Supervisor
 from services.cli.access import Access, instance_grant
 from services.cli.backup import BackupWriter, heads_of, read_backup
 from services.cli.bars import bar, stepper
-from services.cli.restoring import import_commits
 from services.cli.workshop import as_runner_error, deciding_services, restore_of, workshop
 from services.kernel import heal as healing
 from services.kernel.archive import OwnerClient
@@ -74,6 +73,8 @@ def import_(file: Annotated[Path, typer.Argument(help="A file that `ledger expor
 
     Can be repeated: commits that stand already are compared and left. `opsledger up` fills streams and read models.
     """
+    from services.cli.restoring import import_commits  # only here: it brings the migrations along
+
     instance = Instance.from_environment()
     if running_pid(instance.pid_file("supervisor")) is not None:
         raise RunnerError("running", f"the instance in {instance.home} is running", "opsledger down")

@@ -21,7 +21,8 @@ from deploy.local.process import RunnerError
 from deploy.local.provision import service_environment
 from services.kernel.archive import Restore
 from services.kernel.broker import connect
-from services.kernel.database import TRANSIENT, Database
+from services.kernel.codec import Commit
+from services.kernel.database import TRANSIENT, Connection, Database
 from services.kernel.errors import Refusal
 from services.kernel.ledger import Ledger
 from services.kernel.settings import Settings
@@ -62,10 +63,14 @@ def settings_of(instance: Instance, credentials: Credentials, service: str) -> S
 
 
 def restore_of(service: str) -> Restore:
-    """Return how a service rebuilds a commit's inline rows. Raises RunnerError where it does not say."""
-    restore: Restore | None = getattr(import_module(f"services.{service}.app"), "restore", None)
-    if restore is None:
-        raise RunnerError("not_restorable", f"{service} does not say how its rows are rebuilt", "update the program")
+    """Return how a service writes a commit's inline rows again; its code is imported when a commit has to be."""
+
+    async def restore(conn: Connection, commit: Commit, ref: int) -> None:
+        own: Restore | None = getattr(import_module(f"services.{service}.app"), "restore", None)
+        if own is None:
+            raise RunnerError("not_restorable", f"{service} does not say how its rows are written again", "update it")
+        await own(conn, commit, ref)
+
     return restore
 
 

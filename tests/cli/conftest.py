@@ -78,7 +78,7 @@ def run() -> Callable[..., Result]:
     """Run a command line; a refusal ends with status 1 and is in `.exception`, as for a person."""
 
     def command(*words: str, stdin: bytes | None = None) -> Result:
-        result = CliRunner().invoke(services.cli._build(), list(words), input=stdin)
+        result = CliRunner().invoke(services.cli._build(words), list(words), input=stdin)
         if result.exception is not None and not isinstance(result.exception, (SystemExit, RunnerError)):
             raise result.exception
         return result

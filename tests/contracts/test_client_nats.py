@@ -54,6 +54,7 @@ async def service(server: NatsServer) -> AsyncIterator[Service]:
     js = nc.jetstream()
     await js.add_stream(name="INBOX", subjects=["inbox.*.*"], duplicate_window=0.1)
     await js.add_stream(name="RECEIPTS", subjects=["receipts.>"])
+    await js.add_consumer("RECEIPTS", name="admin", durable_name="admin", filter_subject="receipts.admin.>")
     one = Service(nc)
     await nc.subscribe("intake.*.activity", cb=one.answer)
     await nc.subscribe("inbox.*.activity", cb=one.receive)
@@ -124,3 +125,11 @@ async def test_what_has_no_receipt_is_sent_again(nats_server: NatsServer) -> Non
         activity.deaf = 10
         with pytest.raises(PublishError, match="no_receipt: 1 message"):
             await bot.deliver([event(9)], patience=0.2, rounds=2)
+
+
+async def test_the_same_events_again_get_a_receipt_again(nats_server: NatsServer) -> None:
+    async with service(nats_server) as activity, publisher(nats_server) as bot:
+        await activity.nc.jetstream().update_stream(name="INBOX", subjects=["inbox.*.*"], duplicate_window=120)
+        for _ in range(2):
+            (receipt,) = await bot.deliver([event(1)], patience=0.5, rounds=2)
+            assert receipt.results[0].id == "1"
