@@ -15,12 +15,14 @@ import msgspec
 from services.activity import facts
 from services.activity.facts import AWAITED, HELD, RECORDED, VOID, VOIDED, Reason, Ref, Row
 from services.activity.rules import (
+    ActivityType,
     Catalogue,
     Grant,
     Identity,
     catalogue_flaw,
     identities_of,
     permission_flaw,
+    platform_of,
     shard_of,
     time_flaw,
 )
@@ -43,6 +45,9 @@ class Result(msgspec.Struct, gc=False, omit_defaults=True):
 
 class Known(Protocol):
     """Who and what org has on record, as far as it has been looked up."""
+
+    people: set[str]
+    accounts: set[tuple[str, str]]
 
     def knows(self, identity: Identity) -> bool: ...
 
@@ -173,7 +178,7 @@ class Decider:
 
     def _stand(self, index: int, event: Candidate, publisher: str, corrects: Ref | None) -> None:
         entry = self.catalogue[event.name]
-        unknown = [who for who in identities_of(event, entry) if not self.known.knows(who)]
+        unknown = self._unknown(event, entry)
         shard = shard_of(event.subject, self.shards)
         row = facts.row_of(event, entry, HELD if unknown else RECORDED, shard, publisher)
         unit = Unit(shard, [])
@@ -195,6 +200,16 @@ class Decider:
             self._answer(index, row, "held", reasons[0].code)
         else:
             self._answer(index, row, "recorded")
+
+    def _unknown(self, event: Candidate, entry: ActivityType) -> list[Identity]:
+        """Return what org has not on record; the common case without making a list of what to ask."""
+        known = self.known
+        if event.subject in known.people and not entry.counterpart_must_be_known:
+            if not entry.account_must_be_known or event.fields.account is None:
+                return []
+            if (platform_of(event, entry), event.fields.account) in known.accounts:
+                return []
+        return [who for who in identities_of(event, entry) if not known.knows(who)]
 
     def _take_back(self, unit: Unit, row: Row, reason: str, by: str, void: Ref) -> None:
         """Let a void take effect on a line that was recorded or held."""

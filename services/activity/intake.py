@@ -276,12 +276,17 @@ def _answers(done: Committed[_Outcome]) -> list[Answer]:
 
 def _answer(results: list[Result], rows: list[Row | None], refs: dict[int, tuple[str, int]]) -> Answer:
     positions: dict[str, int] = {}
+    texts: dict[int | None, str] = {ref: f"{ledger}:{number}" for ref, (ledger, number) in refs.items()}
+    named: set[int] = set()
     for result, row in zip(results, rows, strict=True):
-        ref = _place(row) if row is not None else None
-        if ref is None or ref not in refs:
+        if row is None:
             continue
+        ref = row.recorded_ref if row.recorded_ref is not None else row.held_ref
+        if ref is not None and ref in texts:
+            result.commit = texts[ref]
+            named.add(ref)
+    for ref in named:
         ledger, number = refs[ref]
-        result.commit = f"{ledger}:{number}"
         if positions.get(ledger, 0) < number:
             positions[ledger] = number
     return Answer(results, render(positions))

@@ -13,8 +13,9 @@ from typing import Any
 import msgspec
 
 from contracts.envelope import identity_key
+from services.activity.members import UNREADABLE
 from services.activity.request import Request
-from services.activity.structure import UNREADABLE, Rejected
+from services.activity.structure import Rejected
 from services.kernel.clock import monotonic
 from services.kernel.database import Connection, Database
 from services.kernel.errors import Refusal

@@ -15,8 +15,9 @@ import msgspec
 
 from services.activity import structure
 from services.activity.facts import Ref
+from services.activity.members import UNREADABLE, split
 from services.activity.rules import Grant
-from services.activity.structure import UNREADABLE, Candidate, Rejected
+from services.activity.structure import Candidate, Rejected
 from services.kernel.errors import Refusal
 
 MAX_EVENTS = 1000
@@ -39,7 +40,7 @@ class Request:
 
     def original(self, index: int) -> bytes:
         """Return the bytes of one event as it was sent."""
-        return bytes(structure.split(self.document)[index]) if self.batch else self.document
+        return split(self.document)[index] if self.batch else self.document
 
 
 def read_request(

@@ -29,10 +29,10 @@ class ActivityType:
     default_platform: str | None = None
     account_must_be_known: bool = False
     retired: bool = False
+    counterpart_must_be_known: bool = False
 
-    @property
-    def counterpart_must_be_known(self) -> bool:
-        return "counterpart" in self.needs
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "counterpart_must_be_known", "counterpart" in self.needs)
 
 
 Catalogue = Mapping[str, ActivityType]
@@ -111,7 +111,8 @@ def catalogue_flaw(event: Candidate, catalogue: Catalogue) -> Rejected | None:
         )
     data = event.data
     for need in entry.needs:
-        if is_empty(data.get(need)):
+        value = data.get(need)
+        if (value.isspace() or not value) if type(value) is str else is_empty(value):
             return Rejected("need_missing", f"{event.name} needs {need}", f"data.{need}", f"Send data.{need}.")
     counterpart = event.fields.counterpart
     if counterpart is not None and counterpart == event.subject:

@@ -17,6 +17,7 @@ from msgspec import Meta
 from contracts.activity import VOIDED_TYPE, WIRE_PREFIX
 from contracts.envelope import identity_key
 from services.activity.canonical import content_digest, decode_json
+from services.activity.members import UNREADABLE, split
 
 VOID_TYPES = frozenset((VOIDED_TYPE, WIRE_PREFIX + "activity.voided"))
 VOID_NAME = "activity.voided"
@@ -27,7 +28,6 @@ Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # CloudEvents 1.0, "String": what an attribute may not contain
-UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 class WireEvent(msgspec.Struct, gc=False):
@@ -104,12 +104,6 @@ class Candidate(msgspec.Struct, gc=False):
 
 _event = msgspec.json.Decoder(WireEvent).decode
 _batch = msgspec.json.Decoder(list[WireEvent]).decode
-_raws = msgspec.json.Decoder(list[msgspec.Raw]).decode
-
-
-def split(document: bytes) -> list[msgspec.Raw]:
-    """Return the members of a JSON array, still encoded. Raises UNREADABLE errors."""
-    return _raws(document)
 
 
 def read_batch(document: bytes, zone: ZoneInfo) -> list[Candidate | Rejected]:
@@ -117,8 +111,9 @@ def read_batch(document: bytes, zone: ZoneInfo) -> list[Candidate | Rejected]:
     try:
         events = _batch(document)
     except UNREADABLE:
-        return [read_event(raw, zone) for raw in _raws(document)]
-    return [read(event, zone) for event in events]
+        return [read_event(member, zone) for member in split(document)]
+    nulls = b"\\u0000" in document
+    return [read(event, zone, nulls) for event in events]
 
 
 def read_event(document: bytes | msgspec.Raw, zone: ZoneInfo) -> Candidate | Rejected:
@@ -131,15 +126,15 @@ def read_event(document: bytes | msgspec.Raw, zone: ZoneInfo) -> Candidate | Rej
         return Rejected("malformed_json", f"not readable as JSON: {error}", remedy="Send UTF-8 JSON (RFC 8259).")
 
 
-def read(event: WireEvent, zone: ZoneInfo) -> Candidate | Rejected:
-    """Check an event's structure; `zone` is the centre's."""
-    reason = _read(event, zone)
+def read(event: WireEvent, zone: ZoneInfo, nulls: bool = True) -> Candidate | Rejected:
+    """Check an event's structure; `zone` is the centre's. `nulls`: an escaped U+0000 may be in its data."""
+    reason = _read(event, zone, nulls)
     if type(reason) is Rejected:
         reason.source, reason.id = event.source, event.id
     return reason
 
 
-def _read(event: WireEvent, zone: ZoneInfo) -> Candidate | Rejected:
+def _read(event: WireEvent, zone: ZoneInfo, nulls: bool) -> Candidate | Rejected:
     kind, subject = event.type, event.subject
     is_void = kind in VOID_TYPES
     flaw = _attribute_flaw(event, is_void)
@@ -163,7 +158,7 @@ def _read(event: WireEvent, zone: ZoneInfo) -> Candidate | Rejected:
         return Rejected("time_invalid", "the local day of this time does not exist", "time", _TIME_REMEDY)
     except UNREADABLE as error:
         return Rejected("malformed_json", f"data is not readable: {error}", "data", "Send UTF-8 JSON (RFC 8259).")
-    if b"\\u0000" in bytes(event.data):
+    if nulls and b"\\u0000" in bytes(event.data):
         flaw = _null_character(fields)
         if flaw is not None:
             return flaw
@@ -208,7 +203,7 @@ def instant_of(text: str | None) -> tuple[datetime, str] | Rejected:
         at = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if offset in 'Zz' else offset}").astimezone(UTC)
     except (ValueError, OverflowError):
         return Rejected("time_invalid", f"{text!r} is no moment of the calendar", "time", _TIME_REMEDY)
-    exact = at.isoformat()[:19]
+    exact = text[:19].upper() if offset in "Zz" else at.isoformat()[:19]
     fraction = (fraction or "").rstrip("0")
     return at, f"{exact}.{fraction}Z" if fraction else f"{exact}Z"
 
