@@ -49,11 +49,11 @@ class Stage:
         self.system.up()
         self.apply(self.scenario.initial)
         self.system.opsledger("policy", "apply", str(PROJECT / "deploy" / "handbook" / "policy.yaml"))
-        with httpx.Client(base_url=self.system.url("org"), headers=self.authorised(), timeout=30) as org:
+        with httpx.Client(base_url=self.system.url("org"), headers=self.authorised("operator"), timeout=30) as org:
             for entry in self.scenario.initial["publishers"]:
                 answer = org.post(f"/v1/publishers/{entry['publisher']}/token")
                 answer.raise_for_status()
-                self.tokens[entry["publisher"]] = answer.json()["data"]["token"]
+                self.tokens[entry["publisher"]] = answer.json()["token"]
 
     def authorised(self, role: str = "director") -> dict[str, str]:
         token = self.system.opsledger("token", "--role", role).stdout.strip()
@@ -121,7 +121,7 @@ class Stage:
     def _bearer(self, client: httpx.AsyncClient, publisher: str) -> TokenExchange:
         if publisher not in self._exchanges:
             grant: dict[str, object] = {
-                "grant_type": "publisher_token",
+                "grant": "publisher_token",
                 "publisher": publisher,
                 "token": self.tokens[publisher],
             }

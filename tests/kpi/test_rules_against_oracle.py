@@ -87,9 +87,9 @@ def every_figure(quotas: list[Quota], period: Period, facts: Facts, organisation
                 yield shared_account(quota, account, people, period, facts, organisation, LATER)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 def test_every_figure_of_a_scenario_is_the_oracles(seed: int) -> None:
-    scenario = generate(seed, people=20, events=900)
+    scenario = generate(seed, people=18, events=600)
     organisation, facts = organisation_of(scenario.organisation), facts_of(scenario)
     quotas = [quota for quota, winner in in_force(POLICY.quotas) if winner is None]
     expected = expected_of(scenario.organisation, scenario.deliveries, scenario.periods)
