@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from contracts.kpi import AlertChanged
@@ -24,16 +24,15 @@ async def standing(conn: Connection, periods: Iterable[str]) -> dict[Key, Alert]
     return {tuple(row)[:5]: Alert(row["raised"], row["verdict"]) for row in rows}
 
 
-async def write(conn: Connection, event: AlertChanged) -> None:
-    """Apply one transition to its row."""
-    key = (event.quota, event.version, event.scope, event.id, event.period)
-    row = await conn.fetchrow(
-        "SELECT raised, verdict FROM public.alert"
-        " WHERE quota = $1 AND version = $2 AND scope = $3 AND id = $4 AND period = $5",
-        *key,
-    )
-    after = evolve(Alert(row["raised"], row["verdict"]) if row else NEW, event.transition)
-    await conn.execute(_WRITE, *key, after.raised, after.verdict, event.done, event.due, event.at)
+async def write(conn: Connection, events: Sequence[AlertChanged]) -> None:
+    """Apply transitions, in order, to their rows."""
+    alerts = await standing(conn, {event.period for event in events})
+    rows: dict[Key, tuple[object, ...]] = {}
+    for event in events:
+        key = (event.quota, event.version, event.scope, event.id, event.period)
+        alerts[key] = after = evolve(alerts.get(key, NEW), event.transition)
+        rows[key] = (*key, after.raised, after.verdict, event.done, event.due, event.at)
+    await conn.executemany(_WRITE, [rows[key] for key in sorted(rows)])
 
 
 async def listed(conn: Connection, period: str) -> list[dict[str, Any]]:

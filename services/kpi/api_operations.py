@@ -145,13 +145,11 @@ async def undo_switch(request: Request, name: str, _: Access = allow("operations
 
 
 @router.get("/alerts", tags=["figures"], summary="Alerts of a period: at risk, met, missed")
-async def alerts(
-    request: Request, response: Response, period: PeriodText, access: Access = allow("alerts.read")
-) -> dict[str, Any]:
+async def alerts(request: Request, period: PeriodText, access: Access = allow("alerts.read")) -> Response:
     """Those of the people, accounts, pairs and units that the caller may see."""
     kpi = kpi_of(request)
     asked = rendering.period(period)
     async with kpi.figures.snapshot() as at:
         rows = await alert_rows.listed(at.conn, asked.text)
         data = [row for row in rows if may_see(access, row["scope"], row["id"], at.roster, asked)]
-        return answer(response, at, data)
+        return answer(at, data)

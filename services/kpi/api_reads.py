@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
 
 from contracts.kpi import ScopeKind
@@ -35,13 +36,14 @@ READ = allow("figures.read")
 MOST_PERIODS = 400
 
 
-def answer(response: Response, at: Snapshot, data: Any, **more: Any) -> dict[str, Any]:
-    """Return the body of a read answer, and say its freshness in the headers too."""
-    freshness(response, at.positions, at.as_of)
-    body = {"data": data, "positions": render(at.positions), "as_of": at.as_of.isoformat(), **more}
+def answer(at: Snapshot, data: Any) -> Response:
+    """Return a read answer: the data, and in body and headers how fresh it is. Encoded here: tables are large."""
+    body = {"data": data, "positions": render(at.positions), "as_of": at.as_of.isoformat()}
     if at.held:
         body["held"] = at.held  # events that could not be applied: see /v1/projections
-    return body
+    response = Response(msgspec.json.encode(body), media_type="application/json")
+    freshness(response, at.positions, at.as_of)
+    return response
 
 
 async def caught_up(kpi: Kpi, at_least: str | None) -> None:
@@ -53,14 +55,13 @@ async def caught_up(kpi: Kpi, at_least: str | None) -> None:
 @router.get("/attainments", summary="Figures of a scope in a period")
 async def attainments(
     request: Request,
-    response: Response,
     period: PeriodText,
     scope: ScopeKind = "person",
     scope_id: Annotated[str | None, Query(alias="id", description="number | platform/handle | A+B | unit")] = None,
     quota: str | None = None,
     at_least: AtLeast = None,
     access: Access = READ,
-) -> dict[str, Any]:
+) -> Response:
     """One id's figures, or without `id` every row of the scope that the caller may see."""
     kpi = kpi_of(request)
     asked = rendering.period(period)
@@ -77,18 +78,17 @@ async def attainments(
                 if quota in (None, one.quota) and may_see(access, scope, one.id, at.roster, asked)
             ]
         version = for_period(at.policies, asked)
-        return answer(response, at, [rendering.figure(one, version, at.roster) for one in found])
+        return answer(at, [rendering.figure(one, version, at.roster) for one in found])
 
 
 @router.get("/table", summary="A unit's people and their figures, with the unit's totals")
 async def table(
     request: Request,
-    response: Response,
     period: PeriodText,
     unit: str,
     at_least: AtLeast = None,
     access: Access = READ,
-) -> dict[str, Any]:
+) -> Response:
     """People x quotas; people without activity have zeros. Only people that the caller may see have a row."""
     kpi = kpi_of(request)
     asked = rendering.period(period)
@@ -101,13 +101,12 @@ async def table(
         if not access.everything:
             seen = [r for r in data["rows"] if may_see_person(access, r["person"], at.roster, asked)]
             data = {**data, "rows": seen}
-        return answer(response, at, data)
+        return answer(at, data)
 
 
 @router.get("/trend", summary="One figure over a run of periods")
 async def trend(
     request: Request,
-    response: Response,
     quota: str,
     scope: ScopeKind,
     scope_id: Annotated[str, Query(alias="id")],
@@ -115,7 +114,7 @@ async def trend(
     until: Annotated[str, Query(alias="to", description="last period, of the same kind")],
     at_least: AtLeast = None,
     access: Access = READ,
-) -> dict[str, Any]:
+) -> Response:
     """The figure of each period from `from` to `to`, oldest first."""
     kpi = kpi_of(request)
     run = _run(since, until)
@@ -128,13 +127,12 @@ async def trend(
             version = for_period(at.policies, period)
             found = await kpi.figures.of_one(at, scope, scope_id, period, quota)
             data += [rendering.figure(one, version, at.roster) for one in found]
-        return answer(response, at, data)
+        return answer(at, data)
 
 
 @router.get("/explain", summary="The very activities behind a figure")
 async def explain(
     request: Request,
-    response: Response,
     quota: str,
     scope: ScopeKind,
     scope_id: Annotated[str, Query(alias="id")],
@@ -144,7 +142,7 @@ async def explain(
     cursor: str | None = None,
     at_least: AtLeast = None,
     access: Access = READ,
-) -> dict[str, Any]:
+) -> Response:
     """Evidence at the figure's own positions, so that it sums to the figure. `person`: whose account row is meant."""
     kpi = kpi_of(request)
     asked = rendering.period(period)
@@ -162,14 +160,13 @@ async def explain(
         whose = person or (shown[0].person if len(shown) == 1 else None)
         selectors = evidence(rule, scope, scope_id, asked, facts, at.roster.organisation, whose)
         should = expected(selectors, facts)
-        body = answer(response, at, {"figures": [rendering.figure(one, version, at.roster) for one in shown]})
-        positions = at.positions
-    body["data"] |= {"selectors": selectors, "quantity": should, "rows": [], "total_quantity": 0, "total_events": 0}
+        data: dict[str, Any] = {"figures": [rendering.figure(one, version, at.roster) for one in shown]}
+    data |= {"selectors": selectors, "quantity": should, "rows": [], "total_quantity": 0, "total_events": 0}
     if selectors:
         authorization = request.headers.get("authorization", "")
-        body["data"] |= _rows(await kpi.evidence.ask(selectors, positions, authorization, limit, cursor))
-    body["data"]["sums"] = body["data"]["total_quantity"] == should
-    return body
+        data |= _rows(await kpi.evidence.ask(selectors, at.positions, authorization, limit, cursor))
+    data["sums"] = data["total_quantity"] == should
+    return answer(at, data)
 
 
 def _rows(found: dict[str, Any]) -> dict[str, Any]:

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from contracts.kpi import Quota, ScopeKind
+from contracts.kpi import Quota
 from services.kernel.database import Connection
 from services.kpi.facts import Facts, Period, period_of, periods_touching
 from services.kpi.figures import Figures, Snapshot, one
 from services.kpi.policies import PolicyVersion, for_period
 from services.kpi.rules import Attainment
+from services.kpi.rules_due import group_due
 from services.kpi.rules_rows import pair_id
 
 BATCH = 16  # people of one month that are evaluated together
@@ -109,40 +110,66 @@ async def look(figures: Figures, at: Snapshot, batch: Due) -> list[Attainment]:
 async def _of_period(
     figures: Figures, at: Snapshot, period: Period, version: PolicyVersion, quotas: list[Quota], people: Iterable[str]
 ) -> list[Attainment]:
-    facts = await figures.store.load(at.conn, list(people), period)
-    found: list[Attainment] = []
-    for scope, ids in (await _ids(at, quotas, period, people, facts)).items():
-        mine = [quota for quota in quotas if quota.scope == scope]
-        for scope_id in ids if mine else ():
-            facts = await figures.facts_for(at, scope, scope_id, period)
-            found += [one(quota, version.version, scope, scope_id, period, facts, at) for quota in mine]
-    return [figure for figure in found if figure.due]
+    """Read everything that the figures need at once, then let the rules answer one by one."""
+    mine = await figures.store.load(at.conn, list(people), period)
+    found = [(quota, scope_id) for quota in quotas for scope_id in await _ids(at, quota, period, people, mine)]
+    needed = set(people)
+    for quota, scope_id in found:
+        if quota.scope in ("pair", "unit"):
+            needed |= set(await figures.people_of(at, quota.scope, scope_id, period))
+    needed |= await _users(at, [scope_id for quota, scope_id in found if quota.scope == "account"])
+    facts = await figures.store.load(at.conn, needed, period)
+    rows = [one(quota, version.version, quota.scope, scope_id, period, facts, at) for quota, scope_id in found]
+    return [figure for figure in rows if figure.due]
 
 
-async def _ids(
-    at: Snapshot, quotas: list[Quota], period: Period, people: Iterable[str], facts: Facts
-) -> dict[ScopeKind, list[str]]:
-    """Return the ids of each scope that the people's figures enter, where some quota is due in that scope."""
-    used = {quota.scope for quota in quotas}
-    ids: dict[ScopeKind, set[str]] = {"person": set(people), "account": set(), "pair": set(), "unit": set()}
-    for person in people:
-        for series in (each for types in facts.by_person.get(person, {}).values() for each in types):
-            if series.account is not None and "account" in used:
-                ids["account"].add(f"{series.platform}/{series.account}")
-            if series.counterpart is not None and "pair" in used:
-                ids["pair"].add(pair_id(person, series.counterpart))
-        if "account" in used:
-            ids["account"] |= {"/".join(account) for account in at.roster.owned.get(person, ())}
-        if "pair" in used:
-            ids["pair"] |= {pair_id(person, other) for other in await _partners(at.conn, person)}
-        if "unit" in used:
-            ids["unit"] |= {above for unit in _units(at, person, period) for above in unit}
-    return {scope: sorted(found) for scope, found in ids.items()}
+async def _ids(at: Snapshot, quota: Quota, period: Period, people: Iterable[str], facts: Facts) -> list[str]:
+    """Return the ids of the quota's scope whose figures the people's work enters."""
+    if quota.scope == "person":
+        bound = at.roster.organisation.masks_in(tuple(quota.binding.units), period)
+        return [person for person in people if person in bound]
+    if quota.scope == "unit":
+        above = {unit for person in people for chain in _units(at, person, period) for unit in chain}
+        return sorted(unit for unit in above if group_due(quota, unit, period, at.roster.organisation).amount)
+    types = {name for selector in (quota.selector, *quota.also) for name in selector.types}
+    chosen = [
+        each
+        for person in people
+        for name, series in facts.by_person.get(person, {}).items()
+        if name in types
+        for each in series
+    ]
+    if quota.scope == "pair":
+        ids = {pair_id(each.person, each.counterpart) for each in chosen if each.counterpart is not None}
+        return sorted(ids | await _pairs(at.conn, people, types, period))
+    platform = quota.measure.accounts_platform
+    owned = {account for person in people for account in at.roster.owned.get(person, ()) if account[0] == platform}
+    used = {(each.platform, each.account) for each in chosen if each.account is not None}
+    return sorted(f"{word}/{handle}" for word, handle in owned | used)
 
 
-async def _partners(conn: Connection, person: str) -> list[str]:
-    rows = await conn.fetch("SELECT DISTINCT person FROM series WHERE counterpart = $1", person)
-    return [row[0] for row in rows]
+async def _pairs(conn: Connection, people: Iterable[str], types: Iterable[str], period: Period) -> set[str]:
+    """Return the pairs in which others named one of the people in the period."""
+    rows = await conn.fetch(
+        "SELECT DISTINCT s.person, s.counterpart FROM series s JOIN day_fact f ON f.series = s.id"
+        " WHERE s.counterpart = ANY($1) AND s.counterpart <> '' AND s.type = ANY($2) AND f.day BETWEEN $3 AND $4",
+        list(people), list(types), date.fromordinal(period.first), date.fromordinal(period.last),
+    )  # fmt: skip
+    return {pair_id(row[0], row[1]) for row in rows}
+
+
+async def _users(at: Snapshot, accounts: list[str]) -> set[str]:
+    """Return the owners of these accounts, and everybody who used them."""
+    if not accounts:
+        return set()
+    split = [account.split("/", 1) for account in accounts]
+    rows = await at.conn.fetch(
+        "SELECT DISTINCT s.person FROM series s"
+        " JOIN unnest($1::text[], $2::text[]) AS a (platform, account) USING (platform, account)",
+        [platform for platform, _ in split], [handle for _, handle in split],
+    )  # fmt: skip
+    entries = [at.roster.accounts.get((platform, handle)) for platform, handle in split]
+    return {row[0] for row in rows} | {entry.owner for entry in entries if entry and entry.owner}
 
 
 def _units(at: Snapshot, person: str, period: Period) -> list[tuple[str, ...]]:

@@ -87,7 +87,7 @@ class Figures:
         quotas = [quota for quota in version.active if _has(quota, scope, period) and only in (None, quota.id)]
         facts = await self.facts_for(at, scope, scope_id, period)
         found = [(quota, one(quota, version.version, scope, scope_id, period, facts, at)) for quota in quotas]
-        return [figure for quota, figure in found if not rows_only or _has_row(quota, figure, period, at)]
+        return [figure for quota, figure in found if not rows_only or has_row(quota, figure, period, at)]
 
     async def facts_for(self, at: Snapshot, scope: ScopeKind, scope_id: str, period: Period) -> Facts:
         """Return everything that may count for a scope's figures."""
@@ -149,7 +149,7 @@ def users(account_id: str, facts: Facts, at: Snapshot) -> list[str]:
     return sorted(found | ({entry.owner} if entry and entry.owner else set()))
 
 
-def _has_row(quota: Quota, figure: Attainment, period: Period, at: Snapshot) -> bool:
+def has_row(quota: Quota, figure: Attainment, period: Period, at: Snapshot) -> bool:
     if figure.done or figure.due or figure.scope == "unit":
         return True
     return figure.scope == "person" and figure.id in at.roster.organisation.masks_in(tuple(quota.binding.units), period)

@@ -18,17 +18,18 @@ _MODELS: dict[str, type[BaseModel]] = {model.event_type: model for model in (Pol
 
 async def inline(conn: Connection, appended: Sequence[tuple[str, BaseModel]]) -> None:
     """Write what a decision appended."""
-    for _, event in appended:
-        await write(conn, event)
+    await write(conn, [event for _, event in appended])
 
 
-async def write(conn: Connection, event: BaseModel) -> None:
-    """Write one event."""
-    if isinstance(event, PolicyPutInForce):
-        await policies.write(conn, event)
-        await announce(conn, None)
-    elif isinstance(event, AlertChanged):
-        await alert_rows.write(conn, event)
+async def write(conn: Connection, events: Sequence[BaseModel]) -> None:
+    """Write events of one commit."""
+    for event in events:
+        if isinstance(event, PolicyPutInForce):
+            await policies.write(conn, event)
+            await announce(conn, None)
+    alerts = [event for event in events if isinstance(event, AlertChanged)]
+    if alerts:
+        await alert_rows.write(conn, alerts)
 
 
 async def restore(conn: Connection, commit: Commit, ref: int) -> None:
@@ -36,7 +37,5 @@ async def restore(conn: Connection, commit: Commit, ref: int) -> None:
     events = commit.events()
     versions = [(e.aggregate, e.aggregateversion) for e in events if e.aggregate and e.aggregateversion]
     await write_aggregates(conn, ref, versions)
-    for event in events:
-        model = _MODELS.get(event.type)
-        if model is not None:
-            await write(conn, model.model_validate_json(bytes(event.data)))
+    known = [(_MODELS[event.type], event) for event in events if event.type in _MODELS]
+    await write(conn, [model.model_validate_json(bytes(event.data)) for model, event in known])

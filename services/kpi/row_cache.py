@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Any
 
-_KEPT = 20_000  # persons' rows
+_KEPT = 60_000  # cells and rows
 
 
 class Rows:

@@ -1,28 +1,50 @@
-"""A unit's table: its people and their figures, kept until facts, organisation, policy or the day are others."""
+"""A unit's table: its people and their figures, kept until what they were computed from is other.
+
+A cell depends on the person's series of the quota's types only, so an activity costs the cells that it may change and
+no others. Cells and rows are kept encoded: an unchanged table is read out, not computed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
+
+import msgspec
 
 from contracts.kpi import Quota
 from services.kpi import rendering
 from services.kpi.facts import Facts, Period
-from services.kpi.figures import Figures, Snapshot
-from services.kpi.policies import for_period
+from services.kpi.figures import Figures, Snapshot, has_row
+from services.kpi.policies import PolicyVersion, for_period
 from services.kpi.rules import attain
-from services.kpi.rules_rows import figures, periods, scopes
+from services.kpi.rules_rows import periods, scopes
 
-Cells = dict[str, dict[str, Any]]
+Trace = tuple[int, ...]  # last commits of the series that a cell may count
+NOTHING = msgspec.Raw(b"null")  # no row of this quota: nothing done, and the person is not bound
 
 
 async def table_of(source: Figures, at: Snapshot, unit: str, period: Period) -> dict[str, Any]:
     """Return {"columns", "rows": [{person, name, cells}], "totals"} of a unit and what is below it."""
     version = for_period(at.policies, period)
-    organisation = at.roster.organisation
-    people = sorted(organisation.members(unit, period))
-    if version is None:
-        rows = [{"person": person, "name": at.roster.name(person), "cells": {}} for person in people]
-        return {"unit": unit, "period": period.text, "version": None, "columns": [], "rows": rows, "totals": {}}
+    people = sorted(at.roster.organisation.members(unit, period))
+    cells: dict[str, Any] = {person: {} for person in people}
+    totals: Any = {}
+    if version is not None:
+        cells, totals = await _figures(source, at, unit, people, version, period)
+    return {
+        "unit": unit,
+        "period": period.text,
+        "version": version.version if version else None,
+        "columns": rendering.columns(version, _shown(version, period)) if version else [],
+        "rows": [{"person": p, "name": at.roster.name(p), "cells": cells[p]} for p in people],
+        "totals": totals,
+    }
+
+
+async def _figures(
+    source: Figures, at: Snapshot, unit: str, people: list[str], version: PolicyVersion, period: Period
+) -> tuple[dict[str, Any], Any]:
+    """Return the people's cells and the unit's totals; computed where no kept row has the same origin."""
     revisions = await source.store.revisions(at.conn, people, period)
     state = (period, at.today, at.roster.version, at.roster.position, version.version)
     stamps: dict[str, list[tuple[int, int]]] = {person: [] for person in people}
@@ -31,46 +53,89 @@ async def table_of(source: Figures, at: Snapshot, unit: str, period: Period) -> 
     keys = {person: (person, state, tuple(stamps[person])) for person in people}
     unit_key = (unit, state, tuple(keys.values()))
     totals = source.rows.get(unit_key)
-    cells: dict[str, Cells] = {person: source.rows.get(keys[person]) for person in people}
-    missing = {person for person in people if cells[person] is None}
-    if missing or totals is None:
-        facts = await source.store.load(at.conn, people, period)
-        for person, row in _cells(version.active, version.version, missing, period, facts, at).items():
-            cells[person] = row
-            source.rows.put(keys[person], row)
-        if totals is None:
-            totals = _totals(version.active, version.version, unit, period, facts, at)
-            source.rows.put(unit_key, totals)
-    wanted = {quota.id for quota in version.active if _shown(quota, period)}
-    return {
-        "unit": unit,
-        "period": period.text,
-        "version": version.version,
-        "columns": rendering.columns(version, wanted | totals.keys()),
-        "rows": [{"person": p, "name": at.roster.name(p), "cells": cells[p]} for p in people],
-        "totals": totals,
-    }
+    cells = {person: source.rows.get(keys[person]) for person in people}
+    missing = [person for person in people if cells[person] is None]
+    if not missing and totals is not None:
+        return cells, totals
+    facts = await source.store.load(at.conn, people, period)
+    maker = _Maker(source, at, version, period, facts, state)
+    for person in missing:
+        cells[person] = maker.row(person)
+        source.rows.put(keys[person], cells[person])
+    if totals is None:
+        totals = maker.totals(unit, people)
+        source.rows.put(unit_key, totals)
+    return cells, totals
 
 
-def _cells(
-    quotas: tuple[Quota, ...], version: int, people: set[str], period: Period, facts: Facts, at: Snapshot
-) -> dict[str, Cells]:
-    found: dict[str, Cells] = {person: {} for person in people}
-    if people:
-        rows = figures(quotas, "person", period, facts, at.roster.organisation, at.today, version, people)
-        for one in rows:
-            found[one.id][one.quota] = rendering.cell(one)
-    return found
+class _Maker:
+    """Computes cells out of one set of facts, as far as none is kept."""
+
+    def __init__(
+        self,
+        source: Figures,
+        at: Snapshot,
+        version: PolicyVersion,
+        period: Period,
+        facts: Facts,
+        state: tuple[Any, ...],
+    ) -> None:
+        self._kept = source.rows
+        self._at = at
+        self._version = version
+        self._period = period
+        self._facts = facts
+        self._state = state
+        self._quotas = [(quota, _types(quota)) for quota in version.active if period.kind in periods(quota)]
+
+    def row(self, person: str) -> msgspec.Raw:
+        """Return a person's cells, encoded."""
+        cells = {
+            quota.id: cell
+            for quota, types in self._quotas
+            if "person" in scopes(quota)
+            and (cell := self._cell(quota, "person", person, self._trace(person, types))) is not NOTHING
+        }
+        return msgspec.Raw(msgspec.json.encode(cells))
+
+    def totals(self, unit: str, people: list[str]) -> msgspec.Raw:
+        """Return a unit's cells, encoded."""
+        return msgspec.Raw(
+            msgspec.json.encode(
+                {
+                    quota.id: self._cell(quota, "unit", unit, tuple(self._trace(p, types) for p in people))
+                    for quota, types in self._quotas
+                }
+            )
+        )
+
+    def _cell(self, quota: Quota, scope: Any, scope_id: str, trace: tuple[Any, ...]) -> msgspec.Raw:
+        key = (quota.id, scope, scope_id, self._state, trace)
+        found: msgspec.Raw | None = self._kept.get(key)
+        if found is None:
+            organisation, today = self._at.roster.organisation, self._at.today
+            figure = attain(
+                quota, scope, scope_id, self._period, self._facts, organisation, today, version=self._version.version
+            )
+            shown = has_row(quota, figure, self._period, self._at)
+            found = msgspec.Raw(msgspec.json.encode(rendering.cell(figure))) if shown else NOTHING
+            self._kept.put(key, found)
+        return found
+
+    def _trace(self, person: str, types: Iterable[str]) -> Trace:
+        """Return what tells one state of the person's series of these types from another.
+
+        Every change moves a series' last commit on, and a series that vanishes takes its own with it.
+        """
+        series = self._facts.by_person.get(person)
+        if series is None:
+            return ()
+        return tuple(sorted([one.last_commit for name in types if name in series for one in series[name]]))
 
 
-def _totals(quotas: tuple[Quota, ...], version: int, unit: str, period: Period, facts: Facts, at: Snapshot) -> Cells:
-    organisation = at.roster.organisation
-    return {
-        quota.id: rendering.cell(attain(quota, "unit", unit, period, facts, organisation, at.today, version=version))
-        for quota in quotas
-        if period.kind in periods(quota)
-    }
+def _types(quota: Quota) -> tuple[str, ...]:
+    return tuple(sorted({name for selector in (quota.selector, *quota.also) for name in selector.types}))
 
 
-def _shown(quota: Quota, period: Period) -> bool:
-    return "person" in scopes(quota) and period.kind in periods(quota)
+def _shown(version: PolicyVersion, period: Period) -> set[str]:
+    return {quota.id for quota in version.active if period.kind in periods(quota)}
