@@ -13,6 +13,8 @@ from rich.table import Table
 
 from deploy.local.health import ready
 from deploy.local.instance import DECIDING, Instance, load_credentials
+from deploy.local.nats import greets
+from deploy.local.postgres import accepts
 from deploy.local.process import running_pid
 from services.cli.standing import standing
 
@@ -35,7 +37,7 @@ def collect(instance: Instance) -> dict[str, Any]:
     processes: dict[str, Any] = dict(state.get("processes", {})) if running else {}
     for name, process in processes.items():
         if name in ("nats", "postgres"):
-            process["ready"] = process["state"] == "running"
+            process["ready"] = _server_answers(instance, name)
             continue
         health = ready(instance.url(name))
         process["ready"], process["checks"] = health.ready, health.detail
@@ -51,6 +53,13 @@ def collect(instance: Instance) -> dict[str, Any]:
         services = [name for name in DECIDING if name in processes]
         answer |= asyncio.run(standing(instance, load_credentials(instance), services))
     return answer
+
+
+def _server_answers(instance: Instance, name: str) -> bool:
+    port = instance.port(name)
+    if name == "postgres":
+        return accepts(instance.host, port)
+    return greets(instance.host, port, f"opsledger-{load_credentials(instance).instance_id}")
 
 
 def _print(report: dict[str, Any]) -> None:
