@@ -23,6 +23,16 @@ SERVICE_USERS = ("org", "activity", "tickets", "kpi", "portal")
 SYSTEM_USER = "system"  # of the system account: org cuts off revoked publishers with it
 USERS = (*SERVICE_USERS, "admin", SYSTEM_USER)
 ACCOUNT = "OPS"
+# Publishers live in an account of their own and reach the services only through the exports below. In one account
+# with them they could name any subject as the *reply* of a request (the server checks no permission for it) and so
+# have a service, or JetStream itself, write into a ledger's stream for them.
+PUBLISHERS = "PUBLISHERS"
+EXPORTS: tuple[dict[str, object], ...] = (
+    {"service": "intake.>"},
+    {"service": "inbox.>"},
+    {"service": f"$JS.API.CONSUMER.MSG.NEXT.{RECEIPTS_STREAM}.*", "response": "stream"},
+    {"service": f"$JS.ACK.{RECEIPTS_STREAM}.>"},
+)
 EPOCHS = 9  # restores that the static permissions foresee; a later one needs a new configuration
 
 _READ_API = (
@@ -62,7 +72,7 @@ def permissions(user: str, shards: int) -> dict[str, dict[str, list[str]]] | Non
     if user == "activity":
         own += [INBOX_STREAM, RECEIPTS_STREAM]
     if user in ("activity", "tickets"):
-        publish.append("receipts.>")
+        publish += ["receipts.>", "_R_.>"]  # replies to another account go by a mapped subject
         subscribe.append(f"intake.*.{user}")
     else:
         deny += _INBOX_CONSUMERS
@@ -102,7 +112,17 @@ def render_config(
         "write_deadline": "10s",
         "lame_duck_duration": "30s",
         "jetstream": {"store_dir": store_dir, "sync_interval": sync_interval},
-        "accounts": {ACCOUNT: {"jetstream": "enabled", "users": accounts_users}, "SYS": {"users": system_users}},
+        "accounts": {
+            ACCOUNT: {
+                "jetstream": "enabled",
+                "users": accounts_users,
+                "exports": [{**export, "accounts": [PUBLISHERS]} for export in EXPORTS],
+            },
+            PUBLISHERS: {
+                "imports": [{"service": {"account": ACCOUNT, "subject": export["service"]}} for export in EXPORTS]
+            },
+            "SYS": {"users": system_users},
+        },
         "system_account": "SYS",
     }
     if monitor_port:

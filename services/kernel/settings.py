@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     service_secrets: dict[str, SecretStr] = Field(default_factory=dict)
     instance_secret: SecretStr = SecretStr("")
     nats_issuer_seed: SecretStr = SecretStr("")  # account nkey seed, "SA..."; empty = no call-out is answered
-    nats_account: str = "OPS"
+    nats_account: str = "PUBLISHERS"  # the account that publishers are admitted to
     nats_system_user: str = ""  # a user of the system account, to cut off revoked publishers at once
     nats_system_password: SecretStr = SecretStr("")
     token_seconds: int = Field(default=600, ge=30, le=600)

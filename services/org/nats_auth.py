@@ -21,9 +21,11 @@ from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from contracts.subjects import PUBLISHER_PATTERN, RECEIPTS_STREAM
+from contracts.subjects import PUBLISHER_PATTERN, RECEIPTS_STREAM, receipt_subject
 from services.kernel import clock
+from services.kernel.broker import BROKEN
 from services.kernel.database import TRANSIENT, Database
 from services.org.credentials import publisher_token_stands
 
@@ -41,13 +43,14 @@ class BadRequest(Exception):
 
 
 def permissions(publisher: str, contexts: Sequence[str]) -> dict[str, Any]:
-    """Return what a publisher may say and hear: its own intake, inbox and receipts, and nothing else."""
+    """Return what a publisher may say and hear: its own intake, inbox and receipts, and nothing else.
+
+    It may not create consumers: one that pushes could be told to push into any subject of the services' account.
+    Its consumer of receipts is made for it (`ReceiptConsumers`); clients bind to it by name.
+    """
     consumer = f"{RECEIPTS_STREAM}.{publisher}"
     allow = [f"{way}.{publisher}.{context}" for way in ("intake", "inbox") for context in contexts]
     allow += [
-        # The filter is part of the subject, and the server holds the request to it: only its own receipts.
-        f"$JS.API.CONSUMER.CREATE.{consumer}.receipts.{publisher}.>",
-        f"$JS.API.CONSUMER.INFO.{consumer}",
         f"$JS.API.CONSUMER.MSG.NEXT.{consumer}",
         f"$JS.ACK.{consumer}.>",
     ]
@@ -67,9 +70,11 @@ class AuthCallout:
         self._slots = asyncio.Semaphore(AT_ONCE)
         self._tasks: set[asyncio.Task[None]] = set()
         self._subscription: Any = None
+        self._receipts = ReceiptConsumers(nc)
 
     async def start(self) -> None:
         """Begin to answer; several processes of org share the requests."""
+        self._tasks.add(asyncio.create_task(self._receipts.run()))
         self._subscription = await self._nc.subscribe(SUBJECT, queue="org", cb=self._on_message)
 
     async def stop(self) -> None:
@@ -109,6 +114,7 @@ class AuthCallout:
         if not stands:
             log.info("publisher_refused", extra={"publisher": publisher})
             return None, "unknown publisher or wrong token"
+        await self._receipts.ensure(publisher)
         return self._user(request["user_nkey"], publisher, contexts), ""
 
     def _user(self, user_nkey: str, publisher: str, contexts: Sequence[str]) -> str:
@@ -137,6 +143,46 @@ class AuthCallout:
         head = _encode({"typ": "JWT", "alg": ALGORITHM})
         signed = f"{head}.{_encode(whole)}"
         return f"{signed}.{_base64(self._keys.sign(signed.encode()))}"
+
+
+class ReceiptConsumers:
+    """Makes the durable consumer by which a publisher reads its own receipts, and no others."""
+
+    def __init__(self, nc: Client) -> None:
+        self._js = nc.jetstream(timeout=1)
+        self._made: set[str] = set()
+        self._wanted: set[str] = set()
+
+    async def ensure(self, publisher: str) -> None:
+        """Make it now, or as soon as there is a stream of receipts: a connection does not wait for that."""
+        if publisher in self._made:
+            return
+        config = ConsumerConfig(
+            name=publisher,
+            durable_name=publisher,
+            filter_subject=receipt_subject(publisher, ">"),
+            deliver_policy=DeliverPolicy.ALL,
+            ack_policy=AckPolicy.EXPLICIT,
+        )
+        try:
+            await self._js.add_consumer(RECEIPTS_STREAM, config)
+        except BROKEN:
+            self._wanted.add(publisher)
+        else:
+            self._made.add(publisher)
+            self._wanted.discard(publisher)
+
+    async def run(self) -> None:
+        """Try again every second; and look again now and then, for the broker may have lost its disk."""
+        rounds = 0
+        while True:
+            await asyncio.sleep(1)
+            rounds += 1
+            if rounds % 30 == 0:
+                self._wanted |= self._made
+                self._made.clear()
+            for publisher in sorted(self._wanted):
+                await self.ensure(publisher)
 
 
 def read_request(token: str) -> dict[str, Any]:
