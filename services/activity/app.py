@@ -40,6 +40,7 @@ from services.kernel.trust import TrustProjection
 from services.kernel.web import add_check, create_app
 
 SWEEP_SECONDS = 600.0
+COLLECT = (50_000, 20, 20)  # a batch makes tens of thousands of objects, hardly any of them in circles
 
 
 def create(settings: Settings) -> FastAPI:
@@ -56,6 +57,7 @@ async def _lifespan(settings: Settings, app: FastAPI) -> AsyncIterator[None]:
         await _open(settings, app, stack)
         gc.collect()
         gc.freeze()
+        gc.set_threshold(*COLLECT)
         yield
 
 

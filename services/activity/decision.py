@@ -97,6 +97,7 @@ class Decision:
     held: dict[bytes, Held] = field(default_factory=dict)
     waiting: dict[bytes, Waiting] = field(default_factory=dict)
     arrived: list[bytes] = field(default_factory=list)  # waiting voids that met their target
+    plain: dict[int, tuple[list[bytes], list[Row]]] = field(default_factory=dict)  # shard -> what is just recorded
     units: list[Unit] = field(default_factory=list)
     rejected: list[tuple[int, Rejected]] = field(default_factory=list)
     unknown: set[Identity] = field(default_factory=set)  # what was taken to be unknown, whatever became of the event
@@ -181,14 +182,27 @@ class Decider:
         unknown = self._unknown(event, entry)
         shard = shard_of(event.subject, self.shards)
         row = facts.row_of(event, entry, HELD if unknown else RECORDED, shard, publisher)
-        unit = Unit(shard, [])
+        if not unknown and corrects is None and event.key not in self.lines:
+            events, rows = self.done.plain.get(shard) or self.done.plain.setdefault(shard, ([], []))
+            events.append(facts.recorded(event, publisher, self.now))
+            rows.append(row)
+            self.lines[event.key] = self.done.new[event.key] = row
+            self._answer(index, row, "recorded")
+            return
+        self._stand_with_others(index, event, row, unknown, corrects)
+
+    def _stand_with_others(
+        self, index: int, event: Candidate, row: Row, unknown: list[Identity], corrects: Ref | None
+    ) -> None:
+        """Enter an event that is held, corrects another, or has a void waiting for it."""
+        unit = Unit(row.shard, [])
+        reasons = [reason_of(who) for who in unknown]
         if unknown:
             self.done.unknown.update(unknown)
-            reasons = [reason_of(who) for who in unknown]
-            unit.events.append(facts.held(event, publisher, self.now, reasons))
+            unit.events.append(facts.held(event, row.publisher, self.now, reasons))
             unit.held.append(row)
         else:
-            unit.events.append(facts.recorded(event, publisher, self.now, corrects=corrects))
+            unit.events.append(facts.recorded(event, row.publisher, self.now, corrects=corrects))
             unit.recorded.append(row)
         self.done.units.append(unit)
         waiting = self._enter(event, row)

@@ -217,8 +217,9 @@ class Intake:
         return judged, done
 
     async def _write(self, work: Work, requests: Sequence[Request], judged: Sequence[_Judged], done: Decision) -> None:
-        if done.units:
+        if done.plain or done.units:
             work.rests_on(self.rests_on())
+            await store.append_plain(work, done.plain)
             await store.append_units(work, done.units)
         messages: dict[bytes, str | None] = {}
         if done.held:

@@ -6,7 +6,7 @@ wait for each other in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -56,6 +56,16 @@ def waiting_of(records: Iterable[Any]) -> dict[bytes, Waiting]:
         )
         for record in records
     }
+
+
+async def append_plain(work: Work, plain: Mapping[int, tuple[list[bytes], list[Row]]]) -> None:
+    """Append events that are just recorded, the common case: one event a line."""
+    for shard, (events, rows) in plain.items():
+        at = 0
+        for ref, count in await work.append_raw(shard, events):
+            for row in rows[at : at + count]:
+                row.recorded_ref = ref
+            at += count
 
 
 async def append_units(work: Work, units: Sequence[Unit]) -> None:

@@ -7,7 +7,7 @@ what the catalogue says or what has been recorded: those are later checks.
 from __future__ import annotations
 
 import re
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -26,7 +26,7 @@ Attribute = Annotated[str, Meta(min_length=1, max_length=1024)]
 Word = Annotated[str, Meta(max_length=200)]  # a field that is a key somewhere
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):([0-5]\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # CloudEvents 1.0, "String": what an attribute may not contain
 
 
@@ -140,10 +140,10 @@ def _read(event: WireEvent, zone: ZoneInfo, nulls: bool) -> Candidate | Rejected
     flaw = _attribute_flaw(event, is_void)
     if flaw is not None:
         return flaw
-    moment = instant_of(event.time)
+    moment = instant_of(event.time, zone)
     if isinstance(moment, Rejected):
         return moment
-    at, instant = moment
+    at, instant, day = moment
     try:
         data = decode_json(event.data)
         if type(data) is not dict and data is not None:
@@ -151,11 +151,8 @@ def _read(event: WireEvent, zone: ZoneInfo, nulls: bool) -> Candidate | Rejected
         void = msgspec.convert(data or {}, VoidData) if is_void else None
         fields = _NO_FIELDS if is_void or not data else msgspec.convert(data, WireData)
         content = content_digest(kind, subject, instant, data)
-        day = at.astimezone(zone).date()
     except msgspec.ValidationError as error:
         return _invalid(error, "void_invalid" if is_void else "field_invalid", "data")
-    except OverflowError:
-        return Rejected("time_invalid", "the local day of this time does not exist", "time", _TIME_REMEDY)
     except UNREADABLE as error:
         return Rejected("malformed_json", f"data is not readable: {error}", "data", "Send UTF-8 JSON (RFC 8259).")
     if nulls and b"\\u0000" in bytes(event.data):
@@ -191,21 +188,44 @@ _PREFIX_LENGTH = len(WIRE_PREFIX)
 _TIME_REMEDY = 'Send RFC 3339 with an offset, e.g. "2026-10-17T08:30:00+08:00".'
 
 
-def instant_of(text: str | None) -> tuple[datetime, str] | Rejected:
-    """Return (UTC, whole seconds: sub-seconds are cut) and the exact UTC instant as text for the content."""
+def instant_of(text: str | None, zone: ZoneInfo) -> tuple[datetime, str, date] | Rejected:
+    """Return (UTC in whole seconds: sub-seconds are cut; the exact UTC instant as text; the local day)."""
     if text is None:
         return Rejected("time_missing", "the event has no time", "time", _TIME_REMEDY)
     found = _RFC3339.fullmatch(text)
     if found is None:
         return Rejected("time_invalid", f"{text[:64]!r} is not RFC 3339 with an offset", "time", _TIME_REMEDY)
-    day, clock, fraction, offset = found.groups()
+    minute, seconds, fraction = (found[1], found[2], found[5], zone), found[3], found[4]
+    known = _minutes.get(minute)
     try:
-        at = datetime.fromisoformat(f"{day}T{clock}{'+00:00' if offset in 'Zz' else offset}").astimezone(UTC)
+        if known is None:
+            known = _minute(*minute, seconds)
+        start, prefix, day = known
+        at = start + _SECONDS[int(seconds)]
     except (ValueError, OverflowError):
         return Rejected("time_invalid", f"{text!r} is no moment of the calendar", "time", _TIME_REMEDY)
-    exact = text[:19].upper() if offset in "Zz" else at.isoformat()[:19]
-    fraction = (fraction or "").rstrip("0")
-    return at, f"{exact}.{fraction}Z" if fraction else f"{exact}Z"
+    fraction = fraction.rstrip("0") if fraction else ""
+    return at, f"{prefix}{seconds}.{fraction}Z" if fraction else f"{prefix}{seconds}Z", day
+
+
+def _minute(day: str, clock: str, offset: str, zone: ZoneInfo, seconds: str) -> tuple[datetime, str, date]:
+    """Return (the minute's beginning in UTC, its text, the local day), remembered where a minute has one local day.
+
+    Before 1972 some zones changed by odd seconds: those moments are worked out one by one.
+    """
+    start = datetime.fromisoformat(f"{day}T{clock}:00{'+00:00' if offset in 'Zz' else offset}").astimezone(UTC)
+    local = (start + _SECONDS[int(seconds)]).astimezone(zone).date()
+    known = (start, start.isoformat()[:17], local)
+    if start.year >= 1972:
+        if len(_minutes) >= _MINUTES_REMEMBERED:
+            _minutes.clear()
+        _minutes[day, clock, offset, zone] = known
+    return known
+
+
+_minutes: dict[tuple[str, str, str, ZoneInfo], tuple[datetime, str, date]] = {}
+_MINUTES_REMEMBERED = 100_000
+_SECONDS = [timedelta(seconds=n) for n in range(60)]
 
 
 def is_json(content_type: str) -> bool:
