@@ -6,6 +6,7 @@ what stands. That comparison is the to-do: it is made by the projections' own tr
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,7 +20,8 @@ from services.kpi.rules import Attainment
 from services.kpi.rules_due import group_due
 from services.kpi.rules_rows import pair_id
 
-BATCH = 16  # people of one month that are evaluated together
+BATCH = 8  # people of one month that are evaluated together
+GULP = 8  # figures that are computed without letting others run
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,15 +113,19 @@ async def _of_period(
     figures: Figures, at: Snapshot, period: Period, version: PolicyVersion, quotas: list[Quota], people: Iterable[str]
 ) -> list[Attainment]:
     """Read everything that the figures need at once, then let the rules answer one by one."""
-    mine = await figures.store.load(at.conn, list(people), period)
+    mine = await figures.store.load(at.conn, at.version, list(people), period)
     found = [(quota, scope_id) for quota in quotas for scope_id in await _ids(at, quota, period, people, mine)]
     needed = set(people)
     for quota, scope_id in found:
         if quota.scope in ("pair", "unit"):
             needed |= set(await figures.people_of(at, quota.scope, scope_id, period))
     needed |= await _users(at, [scope_id for quota, scope_id in found if quota.scope == "account"])
-    facts = await figures.store.load(at.conn, needed, period)
-    rows = [one(quota, version.version, quota.scope, scope_id, period, facts, at) for quota, scope_id in found]
+    facts = await figures.store.load(at.conn, at.version, needed, period)
+    rows: list[Attainment] = []
+    for quota, scope_id in found:
+        rows.append(one(quota, version.version, quota.scope, scope_id, period, facts, at))
+        if len(rows) % GULP == 0:
+            await asyncio.sleep(0)  # projections and readers of this process go first
     return [figure for figure in rows if figure.due]
 
 

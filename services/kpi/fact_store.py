@@ -27,7 +27,6 @@ WHERE s.person = ANY($1) AND f.day BETWEEN $2 AND $3 AND f.quantity > 0
 GROUP BY s.id, month
 """
 _REVISIONS = "SELECT person, month, revision FROM touched WHERE person = ANY($1) AND month = ANY($2)"
-_VERSION = "SELECT live_version FROM public.projection WHERE name = 'facts'"
 
 
 class FactStore:
@@ -45,9 +44,11 @@ class FactStore:
         rows = await conn.fetch(_REVISIONS, list(people), months)
         return {(row[0], row[1].toordinal()): row[2] for row in rows}
 
-    async def load(self, conn: Connection, people: Collection[str], period: Period) -> Facts:
-        """Return everything that these people did in the months that the period touches."""
-        version = await conn.fetchval(_VERSION)
+    async def load(self, conn: Connection, version: int, people: Collection[str], period: Period) -> Facts:
+        """Return everything that these people did in the months that the period touches.
+
+        `version` is the live one of the projection in the snapshot that `conn` reads.
+        """
         if version != self._version:
             self._known.clear()
             self._size = 0

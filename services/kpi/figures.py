@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from contracts.kpi import Quota, ScopeKind
 from services.kernel import clock
-from services.kernel.database import Connection, Database
+from services.kernel.database import Connection, Database, fetch_one
 from services.kernel.projection import reading
 from services.kpi.fact_store import FactStore, active_in, users_of
 from services.kpi.facts import Facts, Period
@@ -26,10 +26,13 @@ from services.kpi.rules_rows import figures, periods, scopes
 from services.kpi.rules_shared import shared_account
 
 PROJECTIONS = ("facts", "org_facts")
-_HELD = (
-    "SELECT count(*) FROM public.hold h JOIN public.projection p ON p.name = h.projection"
-    " AND p.live_version = h.version WHERE p.name = ANY($1)"
-)
+_STATE = """
+SELECT (SELECT count(*) FROM public.policy) AS policies,
+    (SELECT live_version FROM public.projection WHERE name = 'facts') AS facts,
+    (SELECT live_version FROM public.projection WHERE name = 'org_facts') AS org_facts,
+    (SELECT count(*) FROM public.hold h JOIN public.projection p
+        ON p.name = h.projection AND p.live_version = h.version WHERE p.name IN ('facts', 'org_facts')) AS held
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +45,7 @@ class Snapshot:
     today: date
     roster: Roster
     policies: tuple[PolicyVersion, ...]
+    version: int  # of the facts' tables
     held: int  # events that the projections could not apply: figures may lack them
 
 
@@ -62,10 +66,10 @@ class Figures:
         async with reading(self.db, *PROJECTIONS) as (conn, positions):
             as_of = clock.now()
             day = today or as_of.astimezone(self.zone).date()
-            roster = await self._rosters.at(conn, positions.get("org", 0))
-            policies = await self.book.load(conn)
-            held = await conn.fetchval(_HELD, PROJECTIONS)
-            yield Snapshot(conn, positions, as_of, day, roster, policies, held)
+            state = await fetch_one(conn, _STATE)
+            roster = await self._rosters.at(conn, state["org_facts"], positions.get("org", 0))
+            policies = await self.book.load(conn, state["policies"])
+            yield Snapshot(conn, positions, as_of, day, roster, policies, state["facts"], state["held"])
 
     async def of_one(
         self,
@@ -91,7 +95,7 @@ class Figures:
 
     async def facts_for(self, at: Snapshot, scope: ScopeKind, scope_id: str, period: Period) -> Facts:
         """Return everything that may count for a scope's figures."""
-        return await self.store.load(at.conn, await self.people_of(at, scope, scope_id, period), period)
+        return await self.store.load(at.conn, at.version, await self.people_of(at, scope, scope_id, period), period)
 
     async def people_of(self, at: Snapshot, scope: ScopeKind, scope_id: str, period: Period) -> Collection[str]:
         """Return whose work a scope's figures are made of."""
@@ -115,7 +119,7 @@ class Figures:
             return []
         everybody = people is None or scope in ("account", "pair")
         wanted = await active_in(at.conn, period) if everybody else list(people or ())
-        facts = await self.store.load(at.conn, wanted, period)
+        facts = await self.store.load(at.conn, at.version, wanted, period)
         kept = None if people is None else set(people)
         organisation = at.roster.organisation
         rows = figures(version.active, scope, period, facts, organisation, at.today, version.version, kept)

@@ -106,9 +106,10 @@ class PolicyBook:
     def __init__(self) -> None:
         self._versions: tuple[PolicyVersion, ...] = ()
 
-    async def load(self, conn: Connection) -> tuple[PolicyVersion, ...]:
-        """Return the versions that the connection's snapshot sees, oldest effective day first."""
-        count = await conn.fetchval("SELECT count(*) FROM public.policy")
+    async def load(self, conn: Connection, count: int | None = None) -> tuple[PolicyVersion, ...]:
+        """Return the versions that the connection's snapshot sees (`count` of them), oldest effective day first."""
+        if count is None:
+            count = await conn.fetchval("SELECT count(*) FROM public.policy")
         if count != len(self._versions):
             rows = await conn.fetch("SELECT document FROM public.policy ORDER BY effective, version")
             self._versions = tuple(read(Policy.model_validate_json(row["document"])) for row in rows)

@@ -98,8 +98,7 @@ class AlertWorker:
         while more:
             started = clock.monotonic()
             more = await self.work_once()
-            if more:
-                await asyncio.sleep((clock.monotonic() - started) * (1 / self._duty - 1))
+            await asyncio.sleep((clock.monotonic() - started) * (1 / self._duty - 1))
 
     async def work_once(self) -> bool:
         """Evaluate the first batch that is due; return whether there was one."""

@@ -86,10 +86,12 @@ class Rosters:
     def __init__(self) -> None:
         self._last: Roster | None = None
 
-    async def at(self, conn: Connection, position: int) -> Roster:
-        """Return the roster of the snapshot that `conn` reads; `position` is the org ledger's in that snapshot."""
+    async def at(self, conn: Connection, version: int, position: int) -> Roster:
+        """Return the roster of the snapshot that `conn` reads.
+
+        `version` is the live one of the projection, `position` the org ledger's in that snapshot.
+        """
         last = self._last
-        version = int(await conn.fetchval("SELECT live_version FROM projection WHERE name = 'org_facts'"))
         if last is not None and (last.version, last.position) == (version, position):
             return last
         if last is None or last.version != version or last.position > position:

@@ -57,7 +57,7 @@ async def _figures(
     missing = [person for person in people if cells[person] is None]
     if not missing and totals is not None:
         return cells, totals
-    facts = await source.store.load(at.conn, people, period)
+    facts = await source.store.load(at.conn, at.version, people, period)
     maker = _Maker(source, at, version, period, facts, state)
     for person in missing:
         cells[person] = maker.row(person)
