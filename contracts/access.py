@@ -92,9 +92,9 @@ TABLE: Mapping[str, Rule] = {
 }
 
 PUBLIC_PATHS: frozenset[str] = frozenset(
-    {"/", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/token", "/.well-known/jwks.json"}
+    {"/", "/status", "/healthz", "/readyz", "/metrics", "/docs", "/openapi.json", "/v1/token", "/.well-known/jwks.json"}
 )
-"""Paths that need no identity. `/docs` with its static files; `/` is the portal's front page."""
+"""Paths that need no identity. `/docs` with its static files; `/` and `/status` are the portal's front page."""
 
 
 def scope_of(action: str, grants: Iterable[RoleGrant]) -> tuple[Scope, tuple[str, ...]] | None:
