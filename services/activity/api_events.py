@@ -12,7 +12,7 @@ from contracts.envelope import identity_key
 from services.activity.facts import AWAITED, STATES
 from services.activity.intake import Answer
 from services.activity.request import MAX_BYTES, read_request
-from services.activity.scope import sender_grant
+from services.activity.scope import people_in_reach, sender_grant
 from services.activity.service import Service
 from services.kernel.auth import Access, Allow, Principal, allow, authenticate
 from services.kernel.errors import Refusal
@@ -110,6 +110,9 @@ async def status(
             key, publisher,
         )  # fmt: skip
     answer: dict[str, Any] = {"source": source, "id": event_id}
+    reach = None if publisher is not None else await people_in_reach(service.db, access, service.today())
+    if reach is not None and (row is None or row["subject"] not in reach):
+        raise Refusal("unknown_event", "no event of yours has come under this source and id", status=404, field="id")
     if row is not None and row["state"] != AWAITED:
         answer |= {"state": STATES[row["state"]], "reasons": [dict(reason) for reason in reasons]}
         answer |= {name: row[name] for name in ("type", "subject", "day", "recorded", "held", "voided")}

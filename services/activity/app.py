@@ -107,7 +107,9 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     holds = Holds(service)
     await _run(stack, holds)
     identities.on_applied(lambda ledger_name, commits: holds.wake())
-    await _run(stack, Messages(service, settings, receipts))
+    messages = Messages(service, settings, receipts)
+    await _run(stack, messages)
+    add_check(app, "messages", messages.check)
     _spawn(stack, _sweep(service))
 
 

@@ -19,7 +19,7 @@ from contracts.subjects import INBOX_STREAM
 DURABLE = "activity"
 AHEAD = 512  # messages asked for beyond those in work
 EXPIRES = 10.0  # seconds a request stands
-ACK_WAIT = 30.0
+ACK_WAIT = 15.0
 MAX_UNACKNOWLEDGED = 4096
 
 

@@ -233,12 +233,21 @@ class Intake:
 
 
 async def _undisturbed(submit: Callable[[], Awaitable[Committed[_Outcome]]]) -> Committed[_Outcome]:
-    """Submit until no other intake gets in between; the primary key tells."""
+    """Submit until no other intake gets in between; the primary key tells.
+
+    An unknown outcome (a deadlock, a database that restarts) is tried once more: identity makes it count once.
+    """
+    uncertain = False
     for attempt in range(ATTEMPTS):
         try:
             return await submit()
         except asyncpg.UniqueViolationError:
             await asyncio.sleep(0.001 * attempt)
+        except Unavailable as error:
+            if uncertain or error.code != "outcome_unknown":
+                raise
+            uncertain = True
+            await asyncio.sleep(0.05)
     raise Unavailable("too_contended", "other requests with the same ids are being recorded")
 
 

@@ -65,6 +65,10 @@ class Messages:
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="messages")
 
+    async def check(self) -> dict[str, Any]:
+        """Readiness: requests are answered and the inbox is read."""
+        return {"ready": self.ready}
+
     async def stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
