@@ -15,7 +15,7 @@ from services.kernel import projection as live
 from services.kernel.broker import current_epoch, last_sequence
 from services.kernel.committer import GroupCommitter
 from services.kernel.database import Database
-from services.kernel.errors import Refusal
+from services.kernel.errors import Refusal, Unavailable
 from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
 from services.kernel.projection import Projection
@@ -25,6 +25,8 @@ from services.kernel.settings import Settings
 from services.kpi.changes import Changes
 from services.kpi.explain import EvidenceClient
 from services.kpi.figures import Figures
+
+SOON = 0.25  # seconds within which a projection holds what was just written
 
 
 class Heads:
@@ -83,20 +85,28 @@ class Kpi:
         return sorted({ledger for one in self.projectors.values() for ledger in one.projection.ledgers})
 
     async def wait_for(self, projections: Sequence[str], at_least: dict[str, int]) -> None:
-        """Wait until the projections hold these positions; Refusal `position_beyond_head` for what does not exist."""
+        """Wait until the projections hold these positions; Refusal `position_beyond_head` for what does not exist.
+
+        What was just written is here in a moment; only what is not is asked of its owner.
+        """
+        try:
+            await live.wait_for(self.db, projections, at_least, timeout=SOON)
+        except Unavailable:
+            await self._refuse_beyond_head(at_least)
+            await live.wait_for(self.db, projections, at_least)
+
+    async def _refuse_beyond_head(self, at_least: dict[str, int]) -> None:
         wanted = {ledger: number for ledger, number in at_least.items() if ledger in self.ledgers}
         ahead = [name for name, n in wanted.items() if n > self._heard_of(name)]
-        if ahead:
-            heads = await self.heads.of(ahead)
-            for ledger in ahead:
-                if wanted[ledger] > max(heads[ledger], self._heard_of(ledger)):
-                    raise Refusal(
-                        "position_beyond_head",
-                        f"{ledger} ends at {heads[ledger]}, asked for {wanted[ledger]}",
-                        field="at_least",
-                        remedy="Ask for a position that an answer of this system has named.",
-                    )
-        await live.wait_for(self.db, projections, at_least)
+        heads = await self.heads.of(ahead) if ahead else {}
+        for ledger in ahead:
+            if wanted[ledger] > max(heads[ledger], self._heard_of(ledger)):
+                raise Refusal(
+                    "position_beyond_head",
+                    f"{ledger} ends at {heads[ledger]}, asked for {wanted[ledger]}",
+                    field="at_least",
+                    remedy="Ask for a position that an answer of this system has named.",
+                )
 
     def _heard_of(self, ledger: str) -> int:
         return max((one.heads.get(ledger, 0) for one in self.projectors.values()), default=0)
