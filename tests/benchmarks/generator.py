@@ -151,7 +151,11 @@ class Run:
         person = body[at : body.find(b'"', at)].decode()
         path = self.order["probe"].replace("{person}", person).replace("{position}", position)
         head = head_of("GET", self.order["probe_address"], path, self.order.get("probe_token", ""))
-        status, answer = await link.ask(head)
+        try:
+            status, answer = await link.ask(head)
+        except ConnectionError as error:
+            self.errors.append(f"probe: {error}")
+            return
         self.fresh.append((time.perf_counter() - began) * 1e3)
         self._free.append(link)
         if status != 200:

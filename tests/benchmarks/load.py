@@ -53,12 +53,12 @@ def accounts_of(person: str) -> list[tuple[str, str]]:
 
 
 def organisation() -> dict[str, Any]:
-    """Return an organisation document: teams of 40 below the commercial group, everybody with accounts."""
+    """Return an organisation document: teams of 40 in the promotion department, everybody with accounts."""
     since = "2020-01-01"
     teams = [
         {
             "unit": f"team-{n:02d}", "kind": "group", "name_zh": f"{n}组", "name_en": f"Team {n}",
-            "parent": "commercial", "order": 100 + n,
+            "parent": "promotion", "order": 100 + n,
         }
         for n in range(PEOPLE // TEAM)
     ]  # fmt: skip

@@ -22,14 +22,16 @@ CONNECTIONS = 6
 IN_FLIGHT = 1000
 
 
-async def throughput(generator: Generator, target: Any, run: int, events: int, batch: int = BATCH) -> dict[str, Any]:
+async def throughput(
+    generator: Generator, target: Any, run: int, events: int, *, batch: int = BATCH, live: bool = True
+) -> dict[str, Any]:
     """Send `events` as fast as they are taken and wait until the figures hold them.
 
     `target` (the bare script or the product) has address, path, token, pids and `visible(position)`.
     """
     generator.prepare(
         run=run, events=events, batch=batch, connections=CONNECTIONS, address=target.address, path=target.path,
-        token=target.token(),
+        token=target.token(), live=live,
     )  # fmt: skip
     pids = [*target.pids, generator.pid]
     before, began = meter.cpu_seconds(pids), time.perf_counter()
