@@ -27,8 +27,10 @@ from services.org.commanding import Org
 from services.org.credentials import PasswordCheck
 from services.org.keys import Signer, ensure_key
 from services.org.nats_auth import AuthCallout, Kicker
-from services.org.rows import write_rows
+from services.org.rows import restore, write_rows
 from services.org.tokens import TokenIssuer
+
+__all__ = ["create", "restore"]
 
 log = logging.getLogger("opsledger.org")
 

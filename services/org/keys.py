@@ -57,11 +57,14 @@ class Signer:
 
 
 async def ensure_key(committer: GroupCommitter) -> bool:
-    """Make the first key if there is none. Returns whether one was made."""
+    """Make a key if there is none that may go on signing (at the first start; after healing, which brings back the
+    public half of a key and not the private one). Returns whether one was made."""
 
     async def decide(work: Work) -> bool:
         await lock_decisions(work.conn)
-        if await work.conn.fetchval("SELECT count(*) FROM private_key"):
+        if await work.conn.fetchval(
+            "SELECT count(*) FROM private_key JOIN public.signing_key USING (key_id) WHERE not_after IS NULL"
+        ):
             return False
         await _add_key(work, signs_from=work.now)
         return True

@@ -25,7 +25,10 @@ from contracts.org import (
     UnitRetired,
     Validity,
 )
+from contracts.registry import CONTEXTS
+from services.kernel.codec import Commit
 from services.kernel.database import Connection
+from services.kernel.ledger import write_aggregates
 from services.kernel.trust import write_trust
 from services.org.domain import Account, Organisation, Person, Post, Publisher, Unit
 
@@ -115,6 +118,16 @@ async def _replace_spans(conn: Connection, events: Sequence[AccountRegistered]) 
     ]
     columns = ("platform", "handle", "what", "n", "since", "until")
     await conn.copy_records_to_table("account_span", records=records, columns=columns)
+
+
+async def restore(conn: Connection, commit: Commit, ref: int) -> None:
+    """Write the rows of a commit that came back by healing or import. Credentials do not: they are in no ledger."""
+    events = commit.events()
+    versions = [(e.aggregate, e.aggregateversion) for e in events if e.aggregate and e.aggregateversion]
+    await write_aggregates(conn, ref, versions)
+    models = CONTEXTS["org"]
+    known = [event for event in events if event.type in models]
+    await write_rows(conn, [(e.aggregate or "", models[e.type].model_validate_json(bytes(e.data))) for e in known])
 
 
 async def lock_decisions(conn: Connection) -> None:
