@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 
 from contracts.activity import IntakeAnswer
 from contracts.envelope import identity_key
+from services.activity.answers import Answer
 from services.activity.facts import AWAITED, STATES
-from services.activity.intake import Answer
 from services.activity.request import MAX_BYTES, read_request
 from services.activity.scope import people_in_reach, sender_grant
 from services.activity.service import Service

@@ -36,7 +36,7 @@ class Selector(BaseModel):
     until: date
     types: list[str] = Field(default_factory=list)
     platforms: list[str] = Field(default_factory=list)
-    accounts: list[tuple[str, str]] = Field(default_factory=list)
+    accounts: list[tuple[str, str | None]] = Field(default_factory=list)
     on_topic: bool | None = None
     forms: list[str] = Field(default_factory=list)
     counterpart: str | None = None
@@ -73,7 +73,8 @@ WITH selector AS (
       AND (v.ref IS NULL OR v.number > (SELECT number FROM bound WHERE bound.ledger = v.ledger))
       AND (s.types IS NULL OR a.type = ANY(s.types))
       AND (s.platforms IS NULL OR a.platform = ANY(s.platforms))
-      AND (s.accounts IS NULL OR s.accounts @> jsonb_build_array(jsonb_build_array(a.platform, a.account)))
+      AND (s.accounts IS NULL OR EXISTS (SELECT FROM jsonb_array_elements(s.accounts) AS e (pair)
+           WHERE e.pair ->> 0 = a.platform AND e.pair ->> 1 IS NOT DISTINCT FROM a.account))
       AND (s.on_topic IS NULL OR a.on_topic = s.on_topic)
       AND (s.forms IS NULL OR a.form = ANY(s.forms))
       AND (s.counterpart IS NULL OR a.counterpart = s.counterpart)
@@ -96,7 +97,8 @@ FROM matched WHERE $4::date IS NULL OR (day, key) > ($4, $5::bytea) ORDER BY day
 @router.post("/v1/evidence", summary="The activities behind a figure, exactly at a position, with their sum")
 async def evidence(request: Request, query: EvidenceQuery, access: Access = allow("evidence.read")) -> Response:
     service = service_of(request)
-    reach = await people_in_reach(service.db, access, service.today())
+    # Credit stays with the unit of the day, so a unit's figures rest on people who have left it, too.
+    reach = await people_in_reach(service.db, access, None)
     outside = {s.subject for s in query.selectors} - reach if reach is not None else set()
     if outside:
         raise access.refuse(f"activities of {', '.join(sorted(outside)[:5])}")

@@ -9,24 +9,23 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
 
 from services.activity import quarantine, store
+from services.activity.answers import Answer, Judged, Outcome, answers_of, insist_on_all, join, place_of
 from services.activity.catalogue import CatalogueStore
-from services.activity.decision import Decider, Decision, Result, Unit
-from services.activity.facts import Row
+from services.activity.decision import Decider, Decision, Result
 from services.activity.known import KnownIdentities
 from services.activity.request import Request
-from services.activity.structure import Candidate, Rejected
+from services.activity.structure import Candidate
 from services.kernel.commands import execute
 from services.kernel.committer import Committed, GroupCommitter
 from services.kernel.database import TRANSIENT
 from services.kernel.errors import Refusal, Unavailable
 from services.kernel.ledger import Work
-from services.kernel.positions import render
 
 log = logging.getLogger("opsledger.activity")
 
@@ -34,35 +33,10 @@ MERGED = 2000  # events of merged requests at most
 ATTEMPTS = 12  # a decision that lost a race is made again
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Results in the order sent, and the position that includes all of them."""
-
-    results: list[Result]
-    position: str
-
-
 @dataclass(slots=True)
 class _Waiting:
     request: Request
     done: asyncio.Future[Answer]
-
-
-@dataclass(slots=True)
-class _Judged:
-    """What a decision says of one request."""
-
-    results: list[Result]
-    places: list[Row | None]
-    rejected: list[tuple[int, Rejected]]
-
-
-@dataclass(slots=True)
-class _Outcome:
-    """All requests of a decision; refs of earlier commits are looked up in its own transaction."""
-
-    judged: list[_Judged]
-    earlier: dict[int, tuple[str, int]] = field(default_factory=dict)
 
 
 class Intake:
@@ -147,10 +121,10 @@ class Intake:
         principals = {request.grant.principal for request in requests}
         principal = principals.pop() if len(principals) == 1 else "intake"
 
-        async def run(work: Work) -> _Outcome:
+        async def run(work: Work) -> Outcome:
             return await self._decide(work, requests)
 
-        return _answers(
+        return answers_of(
             await _undisturbed(
                 lambda: self.committer.submit(run, principal=principal, traceparent=requests[0].traceparent)
             )
@@ -163,16 +137,16 @@ class Intake:
         """
         await self.catalogue.refresh()
 
-        async def run(work: Work) -> _Outcome:
+        async def run(work: Work) -> Outcome:
             return await self._decide(work, [request], whole=True)
 
-        async def repeated(work: Work) -> _Outcome:
+        async def repeated(work: Work) -> Outcome:
             keys = [event.key for event in request.events if isinstance(event, Candidate)]
             lines = store.lines_of(await store.read_lines(work.conn, keys, []))
             rows = [lines[key] for key in keys if key in lines]
             results = [Result(n, row.source, row.id, "duplicate") for n, row in enumerate(rows)]
-            refs = {ref for row in rows if (ref := _place(row)) is not None}
-            return _Outcome([_Judged(results, list(rows), [])], await store.commits_of(work.conn, refs))
+            refs = {ref for row in rows if (ref := place_of(row)) is not None}
+            return Outcome([Judged(results, list(rows), [])], await store.commits_of(work.conn, refs))
 
         done = await _undisturbed(
             lambda: execute(
@@ -180,9 +154,9 @@ class Intake:
                 repeated=repeated, traceparent=request.traceparent,
             )
         )  # fmt: skip
-        return _answers(done)[0]
+        return answers_of(done)[0]
 
-    async def _decide(self, work: Work, requests: Sequence[Request], *, whole: bool = False) -> _Outcome:
+    async def _decide(self, work: Work, requests: Sequence[Request], *, whole: bool = False) -> Outcome:
         candidates = [event for request in requests for event in request.events if isinstance(event, Candidate)]
         targets = sorted({event.target_key for event in candidates if event.target_key is not None})
         keys = [event.key for event in candidates]
@@ -192,31 +166,31 @@ class Intake:
         if done.unknown and await self.known.look_up(work.conn, done.unknown):
             judged, done = self._judge(work, requests, records, waiting)
         if whole:
-            _insist(judged[0])
-            _join(done.units)
+            insist_on_all(judged[0])
+            join(done.units)
         await self._write(work, requests, judged, done)
         fresh = {id(row) for row in done.new.values()}
         standing = [row for one in judged for row in one.places if row is not None and id(row) not in fresh]
-        old = {ref for row in standing if (ref := _place(row)) is not None}
-        return _Outcome(judged, await store.commits_of(work.conn, old) if old else {})
+        old = {ref for row in standing if (ref := place_of(row)) is not None}
+        return Outcome(judged, await store.commits_of(work.conn, old) if old else {})
 
     def _judge(
         self, work: Work, requests: Sequence[Request], records: list[Any], waiting: list[Any]
-    ) -> tuple[list[_Judged], Decision]:
+    ) -> tuple[list[Judged], Decision]:
         """Decide every request on fresh copies of what was read."""
         lines, voids = store.lines_of(records), store.waiting_of(waiting)
         decider = Decider(lines, voids, self.catalogue.types, self.known, work.now, self.shards)
         done = decider.done
         judged = []
         for request in requests:
-            one = _Judged([], [], [])
+            one = Judged([], [], [])
             done.results, done.places, done.rejected = one.results, one.places, one.rejected
             for index, event in enumerate(request.events):
                 decider.decide(index, event, request.grant, request.corrects)
             judged.append(one)
         return judged, done
 
-    async def _write(self, work: Work, requests: Sequence[Request], judged: Sequence[_Judged], done: Decision) -> None:
+    async def _write(self, work: Work, requests: Sequence[Request], judged: Sequence[Judged], done: Decision) -> None:
         if done.plain or done.units:
             work.rests_on(self.rests_on())
             await store.append_plain(work, done.plain)
@@ -232,7 +206,7 @@ class Intake:
                 await quarantine.keep(work.conn, request, one.rejected, work.now, self.limits)
 
 
-async def _undisturbed(submit: Callable[[], Awaitable[Committed[_Outcome]]]) -> Committed[_Outcome]:
+async def _undisturbed(submit: Callable[[], Awaitable[Committed[Outcome]]]) -> Committed[Outcome]:
     """Submit until no other intake gets in between; the primary key tells.
 
     An unknown outcome (a deadlock, a database that restarts) is tried once more: identity makes it count once.
@@ -249,57 +223,6 @@ async def _undisturbed(submit: Callable[[], Awaitable[Committed[_Outcome]]]) -> 
             uncertain = True
             await asyncio.sleep(0.05)
     raise Unavailable("too_contended", "other requests with the same ids are being recorded")
-
-
-def _insist(judged: _Judged) -> None:
-    """Refuse a command of which a part does not stand; its savepoint takes the rest back."""
-    for result in judged.results:
-        if result.outcome == "rejected":
-            raise Refusal(
-                result.code or "rejected", result.detail or "", status=422, field=result.field, remedy=result.remedy
-            )
-    if len(judged.results) > 1 and judged.results[0].code is not None:
-        raise Refusal("already_voided", "the target has been voided already", status=409, field="target")
-
-
-def _join(units: list[Unit]) -> None:
-    """Put the units of a command that belong to one shard into one commit."""
-    for unit in units[1:]:
-        if unit.shard == units[0].shard:
-            first = units[0]
-            first.events += unit.events
-            first.recorded += unit.recorded
-            first.held += unit.held
-            first.voided += unit.voided
-    units[1:] = [unit for unit in units[1:] if unit.shard != units[0].shard]
-
-
-def _place(row: Row) -> int | None:
-    """Return the ref of the commit that an answer about this line names."""
-    return row.recorded_ref if row.recorded_ref is not None else row.held_ref
-
-
-def _answers(done: Committed[_Outcome]) -> list[Answer]:
-    refs = {**done.value.earlier, **done.refs}
-    return [_answer(one.results, one.places, refs) for one in done.value.judged]
-
-
-def _answer(results: list[Result], rows: list[Row | None], refs: dict[int, tuple[str, int]]) -> Answer:
-    positions: dict[str, int] = {}
-    texts: dict[int | None, str] = {ref: f"{ledger}:{number}" for ref, (ledger, number) in refs.items()}
-    named: set[int] = set()
-    for result, row in zip(results, rows, strict=True):
-        if row is None:
-            continue
-        ref = row.recorded_ref if row.recorded_ref is not None else row.held_ref
-        if ref is not None and ref in texts:
-            result.commit = texts[ref]
-            named.add(ref)
-    for ref in named:
-        ledger, number = refs[ref]
-        if positions.get(ledger, 0) < number:
-            positions[ledger] = number
-    return Answer(results, render(positions))
 
 
 def _fail(group: Sequence[_Waiting], error: BaseException) -> None:

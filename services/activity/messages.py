@@ -21,10 +21,10 @@ from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
 from contracts.subjects import INBOX_STREAM
+from services.activity.answers import Answer
 from services.activity.api_events import answer_bytes
 from services.activity.decision import Result
 from services.activity.inbox import DURABLE, InboxReader
-from services.activity.intake import Answer
 from services.activity.receipts import BROKEN, ReceiptBody, Receipts, ensure_streams
 from services.activity.request import Request, read_request
 from services.activity.rules import Grant

@@ -18,12 +18,12 @@ WITH RECURSIVE below AS (
     SELECT unit.unit FROM unit JOIN below ON unit.parent = below.unit
 )
 SELECT DISTINCT person FROM membership JOIN below USING (unit)
-WHERE since <= $2 AND (until IS NULL OR until >= $2)
+WHERE $2::date IS NULL OR (since <= $2 AND (until IS NULL OR until >= $2))
 """
 
 
-async def people_in_reach(db: Database, access: Access, today: date) -> frozenset[str] | None:
-    """Return the staff numbers that an access reaches; None: everybody."""
+async def people_in_reach(db: Database, access: Access, day: date | None) -> frozenset[str] | None:
+    """Return the staff numbers that an access reaches on a day, or ever (`day` None); the answer None: everybody."""
     if access.everything:
         return None
     people: set[str] = set()
@@ -31,7 +31,7 @@ async def people_in_reach(db: Database, access: Access, today: date) -> frozense
         people.add(access.principal.person)
     if access.scope in ("unit", "parent") and access.units:
         async with reading(db, "identities") as (conn, _):
-            people.update(row[0] for row in await conn.fetch(MEMBERS, list(access.units), today))
+            people.update(row[0] for row in await conn.fetch(MEMBERS, list(access.units), day))
     return frozenset(people)
 
 
