@@ -199,7 +199,7 @@ def compare(kind: Kind, key: str, old: Unit | Post | Person | Account | Publishe
         was = before.get(name)
         if value == was or (old is None and value in (None, [], "", False)):
             continue
-        if isinstance(value, list):
+        if isinstance(value, list) and old is not None:
             earlier = was or []
             was, value = [i for i in earlier if i not in value], [i for i in value if i not in earlier]
         changes.append(Change(kind, key, "add" if old is None else "change", name, was, value))
