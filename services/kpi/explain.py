@@ -51,7 +51,7 @@ class EvidenceClient:
 
 def _wire(selector: EvidenceSelector) -> dict[str, Any]:
     """Leave out what is no condition."""
-    return {key: value for key, value in selector.items() if value not in (None, []) or key == "types"}
+    return {key: value for key, value in selector.items() if value not in (None, [])}
 
 
 def _refusal(answer: httpx.Response) -> Refusal:
