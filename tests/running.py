@@ -96,10 +96,14 @@ class RunningSystem:
             return running_pid(self.instance.pid_file("supervisor")) or 0
         return int(self.instance.state().get("processes", {}).get(process, {}).get("pid") or 0)
 
-    def kill(self, process: str) -> int:
-        """kill -9 one process; returns its pid."""
+    def processes(self) -> list[str]:
+        """The names of all processes that the supervisor looks after."""
+        return list(self.instance.state().get("processes", {}))
+
+    def kill(self, process: str, timeout: float = 30.0) -> int:
+        """kill -9 one process; returns its pid. One that is just being restarted is waited for."""
+        assert wait_until(lambda: self.pid(process) != 0, timeout, every=0.05), f"{process} does not run"
         pid = self.pid(process)
-        assert pid, f"{process} does not run"
         os.kill(pid, signal.SIGKILL)
         return pid
 

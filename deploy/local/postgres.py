@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote
 
-from deploy.local.process import Child, RunnerError, end_stale, wait_until
+from deploy.local.process import Child, RunnerError, end_inhabitants, end_stale, wait_until
 
 SUPERUSER = "postgres"
 
@@ -96,6 +96,7 @@ class EmbeddedPostgres:
         binaries = _binaries(self.place, account)
         end_stale(self.pid_file, signal.SIGINT)
         self._clear_lock_file()
+        end_inhabitants(self.data.resolve())  # sessions of a killed server
         if not (self.data / "PG_VERSION").exists():
             self._make_cluster(binaries, account)
         self._write_settings(account)

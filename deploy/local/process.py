@@ -166,6 +166,27 @@ def end_all_stale(files: Mapping[Path, int], timeout: float = 4.0) -> None:
         end_stale(path, polite, max(0.0, deadline - time.monotonic()))
 
 
+def end_inhabitants(folder: Path, timeout: float = 5.0) -> int:
+    """kill -9 every process that works in a folder and wait for their end; returns how many there were.
+
+    Meant for the sessions of a database server that was killed: they outlive it for a moment and keep the next one out.
+    """
+    for pid in (found := _inhabitants(folder)):
+        _signal(pid, signal.SIGKILL, group=False)
+    if found:
+        wait_until(lambda: not _inhabitants(folder), timeout)
+    return len(found)
+
+
+def _inhabitants(folder: Path) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):  # where there is no /proc, they are waited for at the next start
+        with contextlib.suppress(OSError):
+            if (entry / "cwd").readlink() == folder and start_mark(int(entry.name)) is not None:
+                found.append(int(entry.name))
+    return found
+
+
 def _signal(pid: int, number: int, *, group: bool) -> None:
     with contextlib.suppress(ProcessLookupError, PermissionError):
         if group and os.getpgid(pid) == pid:

@@ -149,12 +149,15 @@ class ReceiptConsumers:
     """Makes the durable consumer by which a publisher reads its own receipts, and no others."""
 
     def __init__(self, nc: Client) -> None:
+        self._nc = nc
         self._js = nc.jetstream(timeout=1)
+        self._connection = 0  # the broker may come back without its disk
         self._made: set[str] = set()
         self._wanted: set[str] = set()
 
     async def ensure(self, publisher: str) -> None:
         """Make it now, or as soon as there is a stream of receipts: a connection does not wait for that."""
+        self._doubt_after_reconnect()
         if publisher in self._made:
             return
         config = ConsumerConfig(
@@ -177,12 +180,19 @@ class ReceiptConsumers:
         rounds = 0
         while True:
             await asyncio.sleep(1)
+            self._doubt_after_reconnect()
             rounds += 1
             if rounds % 30 == 0:
                 self._wanted |= self._made
                 self._made.clear()
             for publisher in sorted(self._wanted):
                 await self.ensure(publisher)
+
+    def _doubt_after_reconnect(self) -> None:
+        if self._nc.stats["reconnects"] != self._connection:
+            self._connection = self._nc.stats["reconnects"]
+            self._wanted |= self._made
+            self._made.clear()
 
 
 def read_request(token: str) -> dict[str, Any]:

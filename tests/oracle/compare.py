@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from itertools import product
+from typing import Any, get_args
 
 import httpx
 
@@ -57,6 +58,30 @@ async def compare(
             if (row["scope"], row["id"], row["period"]) != subject:
                 differences.append(Difference(key, subject, f"a row of {row['scope']} {row['id']} {row['period']}"))
         differences += _differences(wanted, found, statuses or {})
+    return differences
+
+
+async def compare_whole(
+    kpi_client: httpx.AsyncClient,
+    expected: Mapping[Key, DoneDue],
+    periods: Iterable[str],
+    *,
+    at_least: str | None = None,
+) -> list[Difference]:
+    """Like `compare`, but asking for whole scopes: every row that there is in the periods, nothing left out."""
+    differences: list[Difference] = []
+    for period, scope in product(periods, get_args(Scope)):
+        params = {"period": period, "scope": scope} | ({"at_least": at_least} if at_least else {})
+        answer = await kpi_client.get("/v1/attainments", params=params)
+        answer.raise_for_status()
+        found: dict[Key, dict[str, Any]] = {}
+        for row in answer.json()["data"]:
+            key: Key = (row["quota"], row["scope"], row["id"], row["period"])
+            if key in found or (key[1], key[3]) != (scope, period):
+                differences.append(Difference(key, "one row of the scope", "several, or a foreign one"))
+            found[key] = row
+        wanted = {key: value for key, value in expected.items() if (key[1], key[3]) == (scope, period)}
+        differences += _differences(wanted, found, {})
     return differences
 
 
