@@ -6,10 +6,11 @@ Must not judge whether an activity counts for a quota: that is the rules' part, 
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Sequence
 from datetime import date
 from functools import lru_cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from services.kernel.codec import Commit, Envelope
 from services.kernel.database import Connection
@@ -44,7 +45,8 @@ CREATE TABLE touched (
 
 _ADD = """
 INSERT INTO day_fact AS f (series, day, quantity, events, last_commit)
-SELECT * FROM unnest($1::bigint[], $2::date[], $3::bigint[], $4::int[], $5::bigint[]) ORDER BY 1, 2
+SELECT * FROM unnest($1::text::bigint[], $2::text::date[], $3::text::bigint[], $4::text::int[], $5::text::bigint[])
+ORDER BY 1, 2
 ON CONFLICT (series, day) DO UPDATE SET
     quantity = f.quantity + excluded.quantity,
     events = f.events + excluded.events,
@@ -98,26 +100,40 @@ class FactsProjection:
         if self._live:
             await announce(conn, {person for person, _, _ in touched})
 
-    async def _rows(self, conn: Connection, totals: Totals) -> tuple[list[Any], ...]:
-        """Return the columns of the rows to add, in the order of the key."""
+    async def _rows(self, conn: Connection, totals: Totals) -> tuple[str, ...]:
+        """Return the columns of the rows to add, in the order of the key.
+
+        As array literals: the driver asks of every element of a list whether it is a list itself, a third of the cost.
+        """
         series = {content: _series(content) for content in totals}
         numbers = await self._numbers.of(conn, set(series.values()))
         by_number: dict[int, dict[str, _Total]] = {}
         for content, days in totals.items():
             number = numbers[series[content]]
             by_number[number] = _merged(by_number[number], days) if number in by_number else days
-        rows: tuple[list[Any], ...] = ([], [], [], [], [])
-        number_of, day_of, quantities, events, last = rows
+        number_of: list[int] = []
+        day_of: list[str] = []
+        quantities: list[int] = []
+        events: list[int] = []
+        last: list[int] = []
         for number in sorted(by_number):
             days = by_number[number]
             ordered = sorted(days)
+            for day in ordered:
+                _day(day)  # ValueError here, before it is part of an array
             number_of += [number] * len(ordered)
-            day_of += map(_day, ordered)
+            day_of += ordered
             found = [days[day] for day in ordered]
             quantities += [total[0] for total in found]
             events += [total[1] for total in found]
             last += [total[2] for total in found]
-        return rows
+        days_text = f"{{{','.join(day_of)}}}"
+        return _array(number_of), days_text, _array(quantities), _array(events), _array(last)
+
+
+def _array(numbers: list[int]) -> str:
+    """Return an array literal of PostgreSQL."""
+    return f"{{{str(numbers)[1:-1]}}}"
 
 
 def _merged(one: dict[str, _Total], other: dict[str, _Total]) -> dict[str, _Total]:
@@ -130,7 +146,20 @@ def _merged(one: dict[str, _Total], other: dict[str, _Total]) -> dict[str, _Tota
 
 
 def fold(commits: Iterable[Commit]) -> Totals:
-    """Sum commits by content and day: quantity, events and the last commit that touched each."""
+    """Sum commits by content and day: quantity, events and the last commit that touched each.
+
+    The collector rests meanwhile: nothing here is cyclic, and its passes over the totals cost a third of the time.
+    """
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return _fold(commits)
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _fold(commits: Iterable[Commit]) -> Totals:
     totals: Totals = {}
     find = totals.get
     for commit in commits:
