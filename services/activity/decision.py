@@ -125,7 +125,7 @@ class Decider:
 
     def decide(self, index: int, event: Candidate | Rejected, grant: Grant, corrects: Ref | None = None) -> None:
         """Decide one event of a request."""
-        if isinstance(event, Rejected):
+        if not isinstance(event, Candidate):  # asked this way round: the exact class is the fast answer
             self._reject(index, event)
             return
         line = self.lines.get(event.key)

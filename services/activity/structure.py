@@ -141,7 +141,7 @@ def _read(event: WireEvent, zone: ZoneInfo, nulls: bool) -> Candidate | Rejected
     if flaw is not None:
         return flaw
     moment = instant_of(event.time, zone)
-    if isinstance(moment, Rejected):
+    if not isinstance(moment, tuple):
         return moment
     at, instant, day = moment
     try:
