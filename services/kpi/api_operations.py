@@ -22,6 +22,8 @@ from services.kpi.reach import may_see
 router = APIRouter(prefix="/v1", tags=["operations"])
 log = logging.getLogger("opsledger.kpi")
 
+FLUSH = 512  # commits a transaction of a rebuild: a cell that many of them touch is written once
+
 _STATE = """
 SELECT p.name, p.live_version, p.state, p.detail, c.version, c.ledger, c.number, c.epoch, c.applied_at
 FROM projection p JOIN checkpoint c ON c.projection = p.name ORDER BY p.name, c.version, c.ledger
@@ -114,7 +116,13 @@ async def _rebuild(kpi: Kpi, name: str, options: RebuildOptions, job: dict[str, 
 
     try:
         report = await rebuild(
-            kpi.db, kpi.fresh()[name], kpi.reader, progress=progress, switch=options.switch, accept=options.accept
+            kpi.db,
+            kpi.fresh()[name],
+            kpi.reader,
+            progress=progress,
+            switch=options.switch,
+            accept=options.accept,
+            flush=FLUSH,
         )
     except Exception as error:
         log.exception("rebuild_failed", extra={"projection": name})
