@@ -63,6 +63,7 @@ class ActivityRecorded(ActivityModel):
     publisher: str
     corrects: ActivityRef | None = None
     after_hold: bool = False
+    content: str | None = None  # hex digest of the content as sent, where it does not follow from the other fields
 
 
 class HoldReason(ActivityModel):
@@ -83,6 +84,7 @@ class ActivityHeld(ActivityModel):
     data: dict[str, Any]
     publisher: str
     reasons: list[HoldReason]
+    content: str | None = None
 
 
 class ActivityVoided(ActivityModel):
@@ -95,6 +97,7 @@ class ActivityVoided(ActivityModel):
     by: str
     void: ActivityRef | None = None  # the voiding event's own identity, where one came over the wire
     counted: ActivityRecorded | None = None
+    content: str | None = None  # of the void itself, where it has come in this commit
 
 
 class VoidAwaited(ActivityModel):
@@ -105,6 +108,7 @@ class VoidAwaited(ActivityModel):
     reason: str
     by: str
     void: ActivityRef | None = None
+    content: str | None = None
 
 
 class ActivityTypeDefined(ActivityModel):

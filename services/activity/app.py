@@ -20,6 +20,7 @@ from services.activity.messages import Messages
 from services.activity.projections.identities import IdentitiesProjection
 from services.activity.quarantine import Limits, sweep
 from services.activity.receipts import Receipts
+from services.activity.restore import restore
 from services.activity.service import Service
 from services.kernel.archive import OwnerClient
 from services.kernel.auth import Authenticator, allow, load_trust
@@ -38,6 +39,8 @@ from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
 from services.kernel.web import add_check, create_app
+
+__all__ = ["create", "restore"]  # restore: what healing and import call
 
 SWEEP_SECONDS = 600.0
 COLLECT = (50_000, 20, 20)  # a batch makes tens of thousands of objects, hardly any of them in circles

@@ -207,7 +207,7 @@ class Decider:
         self.done.units.append(unit)
         waiting = self._enter(event, row)
         if waiting is not None:
-            self._take_back(unit, row, waiting.reason, waiting.by, waiting.void)
+            self._take_back(unit, row, waiting.reason, waiting.by, waiting.void, None)
             self._answer(index, row, "recorded", "voided")
         elif unknown:
             self.done.held[event.key] = Held(row, event, unknown, reasons)
@@ -225,10 +225,12 @@ class Decider:
                 return []
         return [who for who in identities_of(event, entry) if not known.knows(who)]
 
-    def _take_back(self, unit: Unit, row: Row, reason: str, by: str, void: Ref) -> None:
+    def _take_back(self, unit: Unit, row: Row, reason: str, by: str, void: Ref, content: bytes | None) -> None:
         """Let a void take effect on a line that was recorded or held."""
         counted = facts.counted_of(row) if row.state == RECORDED else None
-        unit.events.append(facts.voided(row.key.hex(), self.now, Ref(row.source, row.id), reason, by, void, counted))
+        unit.events.append(
+            facts.voided(row.key.hex(), self.now, Ref(row.source, row.id), reason, by, void, counted, content)
+        )
         unit.voided.append(row)
         if row.state == HELD and self.done.held.pop(row.key, None) is None and row.key not in self.done.new:
             self.done.released.append(row.key)
@@ -254,13 +256,13 @@ class Decider:
                 self.lines[event.target_key] = self.done.new[event.target_key] = line
                 waiting = Waiting(event.target_key, sought, reason, by, own)
                 self.waiting[event.target_key] = self.done.waiting[event.target_key] = waiting
-            unit.events.append(facts.void_awaited(event.key.hex(), self.now, sought, reason, by, own))
+            unit.events.append(facts.void_awaited(event.key.hex(), self.now, sought, reason, by, own, event.content))
             self._answer(index, row, "recorded", "target_awaited")
         elif target.state in (RECORDED, HELD):
-            self._take_back(unit, target, reason, by, own)
+            self._take_back(unit, target, reason, by, own, event.content)
             self._answer(index, row, "recorded")
         else:
-            unit.events.append(facts.voided(event.key.hex(), self.now, sought, reason, by, own, None))
+            unit.events.append(facts.voided(event.key.hex(), self.now, sought, reason, by, own, None, event.content))
             self._answer(index, row, "recorded", "nothing_to_void" if target.state == VOID else "already_voided")
 
 

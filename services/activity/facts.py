@@ -77,9 +77,10 @@ class RecordedData(msgspec.Struct, gc=False, omit_defaults=True):
     publisher: str
     corrects: Ref | None = None
     after_hold: bool = False
+    content: str | None = None
 
 
-class HeldData(msgspec.Struct, gc=False):
+class HeldData(msgspec.Struct, gc=False, omit_defaults=True):
     """contracts.activity.ActivityHeld"""
 
     source: str
@@ -91,6 +92,7 @@ class HeldData(msgspec.Struct, gc=False):
     data: msgspec.Raw
     publisher: str
     reasons: list[Reason]
+    content: str | None = None
 
 
 class VoidedData(msgspec.Struct, gc=False, omit_defaults=True):
@@ -101,6 +103,7 @@ class VoidedData(msgspec.Struct, gc=False, omit_defaults=True):
     by: str
     void: Ref | None = None
     counted: RecordedData | None = None
+    content: str | None = None
 
 
 class Event(msgspec.Struct, gc=False):
@@ -146,30 +149,41 @@ def recorded(
     """Encode ActivityRecorded with `data` as sent."""
     raw = event.raw if event.data else _EMPTY
     data = RecordedData(
-        event.source, event.id, event.name, event.subject, event.at, event.day, raw, publisher, corrects, after_hold
-    )
+        event.source, event.id, event.name, event.subject, event.at, event.day, raw, publisher, corrects, after_hold,
+        None if event.follows else event.content.hex(),
+    )  # fmt: skip
     return encode(Event(event.key.hex() + ".r", "activity.recorded.v1", event.subject, now, data))
 
 
 def held(event: Candidate, publisher: str, now: datetime, reasons: list[Reason]) -> bytes:
     """Encode ActivityHeld."""
     raw = event.raw if event.data else _EMPTY
-    data = HeldData(event.source, event.id, event.name, event.subject, event.at, event.day, raw, publisher, reasons)
+    data = HeldData(
+        event.source, event.id, event.name, event.subject, event.at, event.day, raw, publisher, reasons,
+        None if event.follows else event.content.hex(),
+    )  # fmt: skip
     return encode(Event(event.key.hex() + ".h", "activity.held.v1", event.subject, now, data))
 
 
 def voided(
-    event_id: str, now: datetime, target: Ref, reason: str, by: str, void: Ref | None, counted: RecordedData | None
+    event_id: str,
+    now: datetime,
+    target: Ref,
+    reason: str,
+    by: str,
+    void: Ref | None,
+    counted: RecordedData | None,
+    content: bytes | None,
 ) -> bytes:
-    """Encode ActivityVoided; `counted` where the target had counted."""
+    """Encode ActivityVoided; `counted` where the target had counted, `content` of a void that has just come."""
     subject = counted.subject if counted is not None else ""
-    data = VoidedData(target, reason, by, void, counted)
+    data = VoidedData(target, reason, by, void, counted, content.hex() if content else None)
     return encode(Event(event_id + ".v", "activity.voided.v1", subject or target.id, now, data))
 
 
-def void_awaited(event_id: str, now: datetime, target: Ref, reason: str, by: str, void: Ref) -> bytes:
+def void_awaited(event_id: str, now: datetime, target: Ref, reason: str, by: str, void: Ref, content: bytes) -> bytes:
     """Encode VoidAwaited."""
-    data = VoidedData(target, reason, by, void)
+    data = VoidedData(target, reason, by, void, content=content.hex())
     return encode(Event(event_id + ".w", "activity.void_awaited.v1", target.id, now, data))
 
 
@@ -177,7 +191,10 @@ def recorded_line(row: Row, raw: msgspec.Raw, now: datetime) -> bytes:
     """Encode ActivityRecorded of a line that was held, with the `data` kept since."""
     if row.at is None or row.day is None:
         raise ValueError("a line that waits for its event cannot be recorded")
-    data = RecordedData(row.source, row.id, row.type, row.subject, row.at, row.day, raw, row.publisher, after_hold=True)
+    data = RecordedData(
+        row.source, row.id, row.type, row.subject, row.at, row.day, raw, row.publisher,
+        after_hold=True, content=row.content.hex() if row.content else None,
+    )  # fmt: skip
     return encode(Event(row.key.hex() + ".r", "activity.recorded.v1", row.subject, now, data))
 
 

@@ -100,6 +100,7 @@ class Candidate(msgspec.Struct, gc=False):
     fields: WireData
     void: VoidData | None = None
     target_key: bytes | None = None
+    follows: bool = True  # `content` follows from the whole seconds and `data`: the ledger need not carry it
 
 
 _event = msgspec.json.Decoder(WireEvent).decode
@@ -164,6 +165,7 @@ def _read(event: WireEvent, zone: ZoneInfo, nulls: bool) -> Candidate | Rejected
     return Candidate(
         identity_key(event.source, event.id), content, event.source, event.id,
         name, subject or "", at, day, event.data, data or {}, fields, void, target_key,
+        bool(data) and len(instant) == 20,
     )  # fmt: skip
 
 
