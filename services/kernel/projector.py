@@ -113,7 +113,7 @@ class Projector:
             except StaleCheckpoint:
                 log.info("checkpoint_moved", extra={"projection": self.projection.name, "ledger": ledger})
             except Forked as reason:
-                await self._forked(ledger, reader, str(reason))
+                await self._forked_or_interrupted(ledger, reader, str(reason))
             except BROKEN as error:
                 log.warning("projector_interrupted", extra={"projection": self.projection.name, "error": repr(error)})
                 await asyncio.sleep(pause)
@@ -147,6 +147,13 @@ class Projector:
             log.error("projection_stopped", extra={"projection": self.projection.name, "reason": reason})
         self.alarms[ledger] = reason
         await asyncio.sleep(2.0)
+
+    async def _forked_or_interrupted(self, ledger: str, reader: StreamReader, reason: str) -> None:
+        try:
+            await self._forked(ledger, reader, reason)
+        except Exception as error:  # broker or database went away meanwhile; it is looked at again
+            log.warning("fork_not_settled", extra={"projection": self.projection.name, "error": repr(error)})
+            await asyncio.sleep(1.0)
 
     async def _forked(self, ledger: str, reader: StreamReader, reason: str) -> None:
         """A new epoch of the ledger is folded anew from its beginning; any other fork stands still with an alarm."""

@@ -90,6 +90,10 @@ class TodoWorker:
                 log.warning("todo_interrupted", extra={"reaction": self.reaction, "error": repr(error)})
                 worked = 0
                 await asyncio.sleep(0.5)
+            except Exception:  # a worker that ends would leave its to-dos for ever
+                log.exception("todos_failed", extra={"reaction": self.reaction})
+                worked = 0
+                await asyncio.sleep(2.0)
             if self._duty < 1.0:
                 await asyncio.sleep((monotonic() - started) * (1 / self._duty - 1))
             if not worked:

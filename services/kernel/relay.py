@@ -86,6 +86,10 @@ class Relay:
                 log.warning("relay_interrupted", extra={"ledger": self.name, "error": repr(error)})
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
+            except Exception:  # whatever it is: a relay that ends would leave the stream behind for ever
+                self.healthy = False
+                log.exception("relay_failed", extra={"ledger": self.name})
+                await asyncio.sleep(2.0)
 
     async def _look(self) -> None:
         """Compare ledger and stream; set or lift the refusal; find where to go on."""

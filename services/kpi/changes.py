@@ -72,6 +72,9 @@ class Changes:
                 await lost.wait()
             except TRANSIENT as error:
                 log.warning("changes_not_heard", extra={"error": repr(error)})
+            except Exception:
+                log.exception("changes_not_heard")
+                await asyncio.sleep(2.0)
             finally:
                 if conn is not None:
                     conn.terminate()
