@@ -54,7 +54,7 @@ ON CONFLICT (series, day) DO UPDATE SET
 """
 _TOUCH = """
 INSERT INTO touched AS t (person, month, revision)
-SELECT * FROM unnest($1::text[], $2::date[], $3::bigint[]) ORDER BY 1, 2
+SELECT * FROM unnest($1::text[], $2::text::date[], $3::text::bigint[]) ORDER BY 1, 2
 ON CONFLICT (person, month) DO UPDATE SET revision = greatest(t.revision, excluded.revision)
 """
 _CONTENT = """
@@ -75,6 +75,7 @@ class FactsProjection:
         self.ledgers = tuple(ledgers)
         self._live = live
         self._numbers = SeriesNumbers()
+        self._spelled: dict[_Content, int] = {}
 
     async def create(self, conn: Connection) -> None:
         """Create the tables in the current schema."""
@@ -84,6 +85,7 @@ class FactsProjection:
     def forget(self) -> None:
         """Trust no remembered number: a transaction was undone, or the tables are others now."""
         self._numbers.forget()
+        self._spelled.clear()
 
     def subject_of(self, event: Envelope) -> str | None:
         """Facts commute: one held event holds up nothing else."""
@@ -96,44 +98,54 @@ class FactsProjection:
             return
         await conn.execute(_ADD, *await self._rows(conn, totals))
         touched = _touched(totals)
-        await conn.execute(_TOUCH, *zip(*touched, strict=True))
+        persons, months, revisions = map(list, zip(*touched, strict=True))
+        await conn.execute(_TOUCH, persons, f"{{{','.join(months)}}}", _array(revisions))
         if self._live:
-            await announce(conn, {person for person, _, _ in touched})
+            await announce(conn, set(persons))
 
     async def _rows(self, conn: Connection, totals: Totals) -> tuple[str, ...]:
-        """Return the columns of the rows to add, in the order of the key.
+        """Return the columns of the rows to add.
 
         As array literals: the driver asks of every element of a list whether it is a list itself, a third of the cost.
         """
-        series = {content: _series(content) for content in totals}
-        numbers = await self._numbers.of(conn, set(series.values()))
-        by_number: dict[int, dict[str, _Total]] = {}
-        for content, days in totals.items():
-            number = numbers[series[content]]
-            by_number[number] = _merged(by_number[number], days) if number in by_number else days
-        number_of: list[int] = []
-        day_of: list[str] = []
-        quantities: list[int] = []
-        events: list[int] = []
-        last: list[int] = []
-        for number in sorted(by_number):
-            days = by_number[number]
-            ordered = sorted(days)
-            for day in ordered:
-                _day(day)  # ValueError here, before it is part of an array
-            number_of += [number] * len(ordered)
-            day_of += ordered
-            found = [days[day] for day in ordered]
-            quantities += [total[0] for total in found]
-            events += [total[1] for total in found]
-            last += [total[2] for total in found]
-        days_text = f"{{{','.join(day_of)}}}"
-        return _array(number_of), days_text, _array(quantities), _array(events), _array(last)
+        numbers = await self._numbers_of(conn, totals)
+        if len(set(numbers.values())) < len(numbers):
+            totals, numbers = _united(totals, numbers)
+        rows = [(numbers[content], day, *total) for content, days in totals.items() for day, total in days.items()]
+        number_of, day_of, quantities, events, last = map(list, zip(*rows, strict=True))
+        for text in set(day_of):
+            _day(text)  # ValueError here, before it is part of an array
+        return _array(number_of), f"{{{','.join(day_of)}}}", _array(quantities), _array(events), _array(last)
+
+    async def _numbers_of(self, conn: Connection, totals: Totals) -> dict[_Content, int]:
+        """Return the series' number of each content; contents whose number is trusted are remembered as spelled."""
+        spelled = self._spelled
+        found = {content: spelled[content] for content in totals if content in spelled}
+        if len(found) < len(totals):
+            wanted = {content: _series(content) for content in totals if content not in found}
+            numbers = await self._numbers.of(conn, set(wanted.values()))
+            if len(spelled) > self._numbers.capacity:
+                spelled.clear()
+            for content, series in wanted.items():
+                found[content] = numbers[series]
+                if self._numbers.trusts(series):
+                    spelled[content] = numbers[series]
+        return found
 
 
 def _array(numbers: list[int]) -> str:
     """Return an array literal of PostgreSQL."""
     return f"{{{str(numbers)[1:-1]}}}"
+
+
+def _united(totals: Totals, numbers: dict[_Content, int]) -> tuple[Totals, dict[_Content, int]]:
+    """Add up the contents that are spellings of one series."""
+    first: dict[int, _Content] = {}
+    united: Totals = {}
+    for content, days in totals.items():
+        chosen = first.setdefault(numbers[content], content)
+        united[chosen] = _merged(united[chosen], days) if chosen in united else days
+    return united, {content: number for number, content in first.items()}
 
 
 def _merged(one: dict[str, _Total], other: dict[str, _Total]) -> dict[str, _Total]:
@@ -191,20 +203,17 @@ def _series(content: _Content) -> Series:
     )  # fmt: skip
 
 
-def _touched(totals: Totals) -> list[tuple[str, date, int]]:
-    """Return (person, first day of the month, last commit), sorted: whose figures may have changed, and since when."""
+def _touched(totals: Totals) -> list[tuple[str, str, int]]:
+    """Return (person, first day of the month, last commit): whose figures may have changed, and since when."""
     latest: dict[tuple[str, str], int] = {}
     for content, days in totals.items():
-        months: dict[str, int] = {}
-        for day, total in days.items():
-            month = day[:7]
-            if total[2] > months.get(month, 0):
-                months[month] = total[2]
         for person in (content[0], content[6]):  # a pair's figure is both people's
             if person:
-                for month, last in months.items():
-                    latest[(person, month)] = max(last, latest.get((person, month), 0))
-    return [(person, _day(f"{month}-01"), commit) for (person, month), commit in sorted(latest.items())]
+                for day, total in days.items():
+                    place = (person, day[:7])
+                    if latest.get(place, 0) < total[2]:
+                        latest[place] = total[2]
+    return [(person, f"{month}-01", commit) for (person, month), commit in latest.items()]
 
 
 @lru_cache(maxsize=4096)

@@ -52,7 +52,7 @@ class SeriesNumbers:
     """The numbers of series, by content. One per projector; `capacity` bounds its memory."""
 
     def __init__(self, capacity: int = 200_000) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._known: OrderedDict[Series, int] = OrderedDict()
         self._young: dict[Series, str] = {}  # made in which transaction; not yet seen from a later one
 
@@ -60,6 +60,10 @@ class SeriesNumbers:
         """Trust nothing any more: the tables may be others."""
         self._known.clear()
         self._young.clear()
+
+    def trusts(self, series: Series) -> bool:
+        """Whether the series' number was read back from a transaction that stands."""
+        return series in self._known
 
     async def of(self, conn: Connection, wanted: Iterable[Series]) -> dict[Series, int]:
         """Return the number of every wanted series, making what is missing."""
@@ -89,7 +93,7 @@ class SeriesNumbers:
             for row in await conn.fetch(_ADD, *zip(*missing, strict=True)):
                 series = tuple(row)[1:9]
                 found[series] = row["id"]
-                if len(self._young) < self._capacity:
+                if len(self._young) < self.capacity:
                     self._young[series] = row["transaction"]
             # Another projector may have made some in between: they are there now, so look again.
             missing = [series for series in missing if series not in found]
@@ -100,5 +104,5 @@ class SeriesNumbers:
 
     def _remember(self, series: Series, number: int) -> None:
         self._known[series] = number
-        if len(self._known) > self._capacity:
+        if len(self._known) > self.capacity:
             self._known.popitem(last=False)
