@@ -6,6 +6,8 @@ import gc
 import logging
 from importlib import import_module
 
+COLLECT = (50_000, 20, 50)  # a batch of events is thousands of young objects, none of them cyclic
+
 
 def serve(service: str) -> None:
     """Run one service (org, activity, tickets, kpi, portal) until SIGTERM; settings from OPSLEDGER_* variables."""
@@ -20,6 +22,7 @@ def serve(service: str) -> None:
     app = import_module(f"services.{service}.app").create(settings)
     gc.collect()
     gc.freeze()  # what is imported stays: collections need not walk it again
+    gc.set_threshold(*COLLECT)
     uvicorn.run(
         app,
         host=settings.host,
