@@ -32,7 +32,9 @@ from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
 from services.kernel.migrate import migrate
+from services.kernel.projection import Projection
 from services.kernel.projector import Projector
+from services.kernel.read_models_api import ReadModels, read_models_router
 from services.kernel.reader import StreamReader
 from services.kernel.rebuild import start_over
 from services.kernel.relay import Relay
@@ -51,6 +53,8 @@ def create(settings: Settings) -> FastAPI:
     app = create_app("opsledger activity", settings, partial(_lifespan, settings))
     for router in (api_events.router, api.router, api_changes.router, api_evidence.router, api_quarantine.router):
         app.include_router(router)
+    app.include_router(ledger_router(allow("ledger.read").dependency))
+    app.include_router(read_models_router(allow("operations.read").dependency, allow("operations.rebuild").dependency))
     return app
 
 
@@ -84,15 +88,18 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
         add_check(app, f"relay {name}", _relay_check(relay))
     committer = GroupCommitter(ledger, lanes=2)
     await _run(stack, committer)
-    app.include_router(ledger_router(ledger, allow("ledger.read").dependency))
+    app.state.ledger = ledger
     owner = OwnerClient({"org": settings.org_url}, ServiceToken(settings))
     stack.push_async_callback(owner.close)
 
     def reader(name: str) -> StreamReader:
         return StreamReader(nc, name, owner.fetch)
 
-    identities = Projector(db, IdentitiesProjection(), reader)
-    for projector in (identities, Projector(db, TrustProjection(), reader)):
+    projectors = {projection.name: Projector(db, projection, reader) for projection in projections(live=True)}
+    identities = projectors["identities"]
+    app.state.read_models = ReadModels(db, projectors, lambda: {one.name: one for one in projections()}, reader)
+    await _run(stack, app.state.read_models)
+    for projector in projectors.values():
         projector.start_over = start_over
         await _run(stack, projector)
         _spawn(stack, projector.watch_heads(owner.head))
@@ -114,6 +121,11 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     await _run(stack, messages)
     add_check(app, "messages", messages.check)
     _spawn(stack, _sweep(service))
+
+
+def projections(*, live: bool = False) -> list[Projection]:
+    """Return fresh projections; those that are not live (a rebuild's) emit nothing."""
+    return [IdentitiesProjection(live=live), TrustProjection()]
 
 
 async def _run(stack: AsyncExitStack, part: Any) -> None:

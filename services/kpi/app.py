@@ -21,13 +21,14 @@ from services.kernel.ledger_api import ledger_router
 from services.kernel.migrate import migrate
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
+from services.kernel.read_models_api import ReadModels, read_models_router
 from services.kernel.reader import StreamReader
 from services.kernel.rebuild import start_over
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
 from services.kernel.web import add_check, create_app
-from services.kpi import api_operations, api_policies, api_reads, api_stream
+from services.kpi import api_alerts, api_policies, api_reads, api_stream
 from services.kpi.changes import Changes
 from services.kpi.context import Heads, Kpi
 from services.kpi.explain import EvidenceClient
@@ -65,13 +66,15 @@ def create(settings: Settings) -> FastAPI:
             kpi = await _open(settings, stack)
             app.state.kpi = kpi
             app.state.authenticator = Authenticator(lambda: load_trust(kpi.db))
-            app.include_router(ledger_router(kpi.ledger, allow("ledger.read").dependency))
+            app.state.ledger = kpi.ledger
             await _start(app, kpi, stack)
             yield
 
     app = create_app("opsledger kpi", settings, lifespan)
-    for router in (api_reads.router, api_policies.router, api_stream.router, api_operations.router):
+    for router in (api_reads.router, api_policies.router, api_stream.router, api_alerts.router):
         app.include_router(router)
+    app.include_router(ledger_router(allow("ledger.read").dependency))
+    app.include_router(read_models_router(allow("operations.read").dependency, allow("operations.rebuild").dependency))
     return app
 
 
@@ -117,11 +120,14 @@ async def _start(app: FastAPI, kpi: Kpi, stack: AsyncExitStack) -> None:
     for projector in kpi.projectors.values():
         projector.start_over = lambda db, projection, reader: start_over(db, kpi.fresh()[projection.name], reader)
     app.state.alerts = alerts = AlertWorker(kpi)
-    parts: list[Part] = [relay, kpi.committer, *kpi.projectors.values(), kpi.changes, alerts]
+    app.state.read_models = models = ReadModels(kpi.db, kpi.projectors, kpi.fresh, kpi.reader)
+    parts: list[Part] = [relay, kpi.committer, *kpi.projectors.values(), kpi.changes, alerts, models]
     for part in parts:
         await part.start()
         stack.push_async_callback(part.stop)
-    stack.push_async_callback(_cancel, kpi)
+    for projector in kpi.projectors.values():
+        watching = asyncio.create_task(projector.watch_heads(kpi.heads.of_one))
+        stack.push_async_callback(_cancel, watching)
 
     async def ledger_ready() -> Mapping[str, Any]:
         return {"ready": not kpi.ledger.refusals, "refusals": [r.code for r in kpi.ledger.refusals.values()]}
@@ -142,7 +148,6 @@ def _lag_of(projector: Projector) -> Any:
     return lag
 
 
-async def _cancel(kpi: Kpi) -> None:
-    for task in kpi.tasks:
-        task.cancel()
-    await asyncio.gather(*kpi.tasks, return_exceptions=True)
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

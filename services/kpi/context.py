@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import httpx
 from fastapi import Request
@@ -49,6 +47,10 @@ class Heads:
                 found[ledger] = (await last_sequence(self._nc, ledger, epoch) or 0) if epoch else 0
         return {ledger: found[ledger] for ledger in ledgers}
 
+    async def of_one(self, ledger: str) -> int:
+        """Return the number of a ledger's last commit. OSError as `of`."""
+        return (await self.of([ledger]))[ledger]
+
     async def _asked(self, context: str) -> dict[str, int]:
         try:
             headers = {"Authorization": f"Bearer {await self._tokens()}"}
@@ -76,8 +78,6 @@ class Kpi:
     projectors: dict[str, Projector]
     reader: Callable[[str], StreamReader]
     fresh: Callable[[], dict[str, Projection]]  # projections that are nobody's, for a rebuild
-    jobs: dict[str, Any] = field(default_factory=dict)
-    tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     @property
     def ledgers(self) -> list[str]:

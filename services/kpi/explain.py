@@ -35,7 +35,8 @@ class EvidenceClient:
         cursor: str | None,
     ) -> dict[str, Any]:
         """Return activity's answer. Refusal as activity gave it; Unavailable when it does not answer."""
-        question: dict[str, Any] = {"selectors": [_wire(one) for one in selectors], "limit": limit}
+        wire = [_wire(one) for one in selectors if one.get("days") != []]
+        question: dict[str, Any] = {"selectors": wire, "limit": limit}
         question["at"] = render({name: n for name, n in positions.items() if name.startswith("activity")})
         if cursor is not None:
             question["cursor"] = cursor

@@ -47,6 +47,7 @@ def create(settings: Settings) -> FastAPI:
     app = create_app("opsledger org", settings, partial(_lifespan, settings))
     for module in (api_tokens, api_reads, api_commands, api_publishers):
         app.include_router(module.router)
+    app.include_router(ledger_router(allow("ledger.read").dependency))
     return app
 
 
@@ -77,7 +78,7 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     signer, passwords = Signer(db), PasswordCheck()
     issuer = TokenIssuer(settings, db, signer, passwords)
     app.state.org = Org(settings, db, committer, signer, passwords, issuer, kick or _ends_by_itself)
-    app.include_router(ledger_router(ledger, allow("ledger.read").dependency))
+    app.state.ledger = ledger
     _spawn(stack, _first_key(committer, signer))
     add_check(app, "database", partial(_database_answers, db))
     add_check(app, "relay", partial(_relay_lag, ledger, relay))

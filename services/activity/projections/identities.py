@@ -54,11 +54,14 @@ async def lock_identities(conn: Connection, keys: Iterable[str]) -> None:
 
 
 class IdentitiesProjection:
-    """Folds org's ledger into what intake asks."""
+    """Folds org's ledger into what intake asks. The live one also wakes holds; a rebuild's emits nothing."""
 
     name = "identities"
     ledgers: tuple[str, ...] = ("org",)
     ordered = False
+
+    def __init__(self, *, live: bool = True) -> None:
+        self.live = live
 
     async def create(self, conn: Connection) -> None:
         await conn.execute(DDL)
@@ -68,6 +71,8 @@ class IdentitiesProjection:
         for commit in commits:
             for event in commit.events():
                 fold.take(event)
+        if self.live:
+            await fold.wake_holds(conn)
         await fold.write(conn)
 
     def subject_of(self, event: Envelope) -> str | None:
@@ -112,10 +117,18 @@ class _Fold:
             case _:
                 return  # what intake does not ask about
 
-    async def write(self, conn: Connection) -> None:
+    async def wake_holds(self, conn: Connection) -> None:
+        """Lock the identities against a hold being made this moment, and leave a to-do where one waits."""
         keys = [waits_for(("person", "", person)) for person in self.people]
         keys += [waits_for(("account", platform, handle)) for platform, handle in self.accounts]
         await lock_identities(conn, keys)
+        if keys:
+            waiting = await conn.fetch(
+                "SELECT DISTINCT waits_for FROM public.activity_hold_reason WHERE waits_for = ANY($1)", keys
+            )
+            await put_todos(conn, RELEASE, [(row["waits_for"], {}) for row in waiting])
+
+    async def write(self, conn: Connection) -> None:
         await self._write_people(conn)
         await self._write_publishers(conn)
         if self.units:
@@ -123,11 +136,6 @@ class _Fold:
                 "INSERT INTO unit VALUES ($1, $2) ON CONFLICT (unit) DO UPDATE SET parent = excluded.parent",
                 list(self.units.items()),
             )
-        if keys:
-            waiting = await conn.fetch(
-                "SELECT DISTINCT waits_for FROM public.activity_hold_reason WHERE waits_for = ANY($1)", keys
-            )
-            await put_todos(conn, RELEASE, [(row["waits_for"], {}) for row in waiting])
 
     async def _write_people(self, conn: Connection) -> None:
         if self.people:
