@@ -36,6 +36,8 @@ from services.kernel.settings import Settings
 from services.kernel.telemetry import continue_trace
 
 log = logging.getLogger("opsledger.activity")
+quiet = logging.getLogger("opsledger.activity.faststream")  # its own words on every message are of no use here
+quiet.setLevel(logging.WARNING)
 
 BATCH = 256  # inbox messages taken at once
 PARALLEL = 64  # requests in work at once
@@ -120,7 +122,7 @@ class Messages:
             max_reconnect_attempts=-1,
             reconnect_time_wait=1,
             graceful_timeout=5,
-            logger=log,
+            logger=quiet,
         )
         broker.subscriber(
             "intake.*.activity", queue="activity", max_workers=PARALLEL, decoder=_raw,

@@ -57,7 +57,7 @@ class TodoWorker:
     """
 
     def __init__(
-        self, db: Database, reaction: str, handle: Handle, *, parallel: int = 1, poll: float = 0.5, duty: float = 1.0
+        self, db: Database, reaction: str, handle: Handle, *, parallel: int = 1, poll: float = 2.0, duty: float = 1.0
     ) -> None:
         self.db = db
         self.reaction = reaction

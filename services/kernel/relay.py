@@ -31,6 +31,7 @@ WINDOW = 256  # commits in flight; every acknowledgement is read and compared
 WINDOW_BYTES = 16 * 1024 * 1024
 ACK_TIMEOUT = 10.0
 HEADROOM = 64 * 1024  # bytes of headers and protocol around a body
+POLL = 1.0  # seconds between looks at the ledger; a commit wakes at once, here and by NOTIFY elsewhere
 IDLE_LOOK = 3.0  # seconds between looks at an idle stream, so that a lost tail is noticed
 
 
@@ -124,7 +125,7 @@ class Relay:
                 looked = loop.time()
                 continue
             try:
-                async with asyncio.timeout(0.25 if self._lock is not None else 1.0):
+                async with asyncio.timeout(POLL):
                     await self._wake.wait()
             except TimeoutError:
                 if loop.time() - looked > IDLE_LOOK:
