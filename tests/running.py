@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from deploy.local.instance import PROJECT, Credentials, Instance, load_credentials
 from deploy.local.process import port_is_free, running_pid, wait_until
@@ -53,6 +54,12 @@ class RunningSystem:
         """A service's database as its own role."""
         name, password = f"opsledger_{service}", self.credentials.databases[service]
         return f"postgresql://{name}:{password}@127.0.0.1:{self.instance.port('postgres')}/{name}"
+
+    @property
+    def superuser_dsn(self) -> str:
+        """The database server as its superuser, who may do what no service may."""
+        secret = quote(self.credentials.postgres, safe="")
+        return f"postgresql://postgres:{secret}@127.0.0.1:{self.instance.port('postgres')}/postgres"
 
     def opsledger(self, *arguments: str, check: bool = True, timeout: float = 120) -> subprocess.CompletedProcess[str]:
         """Run one command line; with `check` a failure raises with what it printed."""

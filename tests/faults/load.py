@@ -43,7 +43,14 @@ class Load:
     answered: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
     over: asyncio.Event = field(default_factory=asyncio.Event)  # set: end when the steps are through
-    slowest: float = 0.0  # seconds that a batch waited for its answer
+    slowest: dict[str, float] = field(default_factory=dict)  # way -> seconds that a batch waited at most
+
+    _importing: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def once(self) -> None:
+        """Deliver every step, and no more."""
+        self.over.set()
+        await self.run()
 
     async def run(self) -> None:
         """Deliver every step; afterwards the same again until `over` is set."""
@@ -67,7 +74,8 @@ class Load:
         async with self._sender(way) as send:
             for item in items:
                 if isinstance(item, OrgChange):
-                    await self.stage.change(item)
+                    async with self._importing:  # two changes of one person are imported in their order
+                        await self.stage.change(item)
                     continue
                 began = time.monotonic()
                 for result in await self._patiently(send, item):
@@ -75,7 +83,7 @@ class Load:
                     if result.commit:
                         self.stage.positions = merge(self.stage.positions, parse(result.commit))
                 self.answered += 1
-                self.slowest = max(self.slowest, time.monotonic() - began)
+                self.slowest[way] = max(self.slowest.get(way, 0.0), time.monotonic() - began)
                 await asyncio.sleep(self.pause)
 
     async def _patiently(self, send: Any, batch: Batch) -> list[IntakeResult]:
@@ -100,18 +108,21 @@ class Load:
             connected: dict[str, NatsPublisher] = {}
             exchanges: dict[str, TokenExchange] = {}
 
+            service = way.partition(" ")[2] or "activity"  # "http activity-2": that replica
+
             async def over_http(publisher: str, events: list[dict[str, Any]]) -> list[IntakeResult]:
                 if publisher not in exchanges:
                     token = self.stage.tokens[publisher]
                     grant: dict[str, object] = {"grant": "publisher_token", "publisher": publisher, "token": token}
                     exchanges[publisher] = TokenExchange(client, system.url("org"), grant)
                 return await HttpPublisher(
-                    system.url("activity"), exchanges[publisher], client=client, attempts=2
+                    system.url(service), exchanges[publisher], client=client, attempts=2, batch=self.batch
                 ).send(events)
 
             async def over_nats(publisher: str, events: list[dict[str, Any]]) -> list[IntakeResult]:
                 if publisher not in connected:
-                    nats = NatsPublisher(system.nats_url, publisher, self.stage.tokens[publisher], attempts=2)
+                    token = self.stage.tokens[publisher]
+                    nats = NatsPublisher(system.nats_url, publisher, token, attempts=2, batch=self.batch)
                     connected[publisher] = await nats.__aenter__()
                 if way == "inbox":
                     receipts: list[Receipt] = await connected[publisher].deliver(events, patience=3.0)
@@ -119,7 +130,7 @@ class Load:
                 return await connected[publisher].request(events, timeout=10)
 
             try:
-                yield over_http if way == "http" else over_nats
+                yield over_http if way.startswith("http") else over_nats
             finally:
                 for nats in connected.values():
                     await nats.__aexit__(None, None, None)
@@ -149,7 +160,7 @@ def batched(steps: Iterable[Step], most: int) -> Iterator[Batch | OrgChange]:
             yield step
             continue
         window.append(step)
-        if len(window) == WINDOW:
+        if len(window) == max(WINDOW, most):
             yield from _by_publisher(window, most)
             window = []
     yield from _by_publisher(window, most)

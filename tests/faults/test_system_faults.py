@@ -20,9 +20,7 @@ PROCESSES = ["postgres", "activity", "nats", "kpi", "org"]
 
 
 async def test_without_any_fault_every_figure_is_exact(stage: Stage) -> None:
-    load = Load(stage, stage.next_steps(0.15))
-    load.over.set()
-    await load.run()
+    await Load(stage, stage.next_steps(0.15)).once()
     await stage.assert_exact()
     wanted = stage.expected(("2026-W10", "2026-03-18"))
     async with stage.director() as kpi:  # asked for one by one, the figures are the same
@@ -45,8 +43,10 @@ async def test_the_brokers_disk_lost_under_load(stage: Stage) -> None:
     """NATS is killed and its store deleted, twice; the inbox's publishers resend what has no receipt."""
 
     async def lose_the_disk() -> None:
+        store = stage.system.home / "nats" / "jetstream"
+        assert store.is_dir()
         pid = stage.system.kill("nats")
-        shutil.rmtree(stage.system.home / "nats" / "jetstream", ignore_errors=True)
+        shutil.rmtree(store)
         await asyncio.to_thread(stage.system.wait_restarted, "nats", pid, RECOVERY)
 
     steps = stage.next_steps(0.15)
