@@ -15,6 +15,9 @@ WIRE_PREFIX = "opsledger.activity."
 VOIDED_TYPE = "opsledger.activity.voided"
 SYSTEM_SOURCE = "/opsledger/console"  # the source of what entitled people do through the system itself
 
+NAME_LENGTH = 200  # characters of a handle, platform, campaign or staff number
+MOST_QUANTITY = 10**12
+
 Form = Literal["original", "share", "direct_message"]
 Outcome = Literal["recorded", "duplicate", "held", "rejected"]
 
@@ -28,14 +31,14 @@ class ActivityData(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True, strict=True)
 
-    account: str | None = None
-    platform: str | None = None
-    quantity: int = Field(default=1, ge=1)
+    account: str | None = Field(default=None, max_length=NAME_LENGTH)
+    platform: str | None = Field(default=None, max_length=NAME_LENGTH)
+    quantity: int = Field(default=1, ge=1, le=MOST_QUANTITY)
     on_topic: bool = True
     form: Form | None = None
-    counterpart: str | None = None
-    campaign: str | None = None
-    project: str | None = None
+    counterpart: str | None = Field(default=None, max_length=NAME_LENGTH)
+    campaign: str | None = Field(default=None, max_length=NAME_LENGTH)
+    project: str | None = Field(default=None, max_length=NAME_LENGTH)
     partner: str | None = None
     client: str | None = None
     region: str | None = None

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from contracts.activity import VOIDED_TYPE, WIRE_PREFIX
+from contracts.activity import NAME_LENGTH, VOIDED_TYPE, WIRE_PREFIX
 from contracts.envelope import identity_key
 from services.activity.canonical import content_digest, decode_json
 from services.activity.members import UNREADABLE, split
@@ -23,7 +23,7 @@ VOID_TYPES = frozenset((VOIDED_TYPE, WIRE_PREFIX + "activity.voided"))
 VOID_NAME = "activity.voided"
 
 Attribute = Annotated[str, Meta(min_length=1, max_length=1024)]
-Word = Annotated[str, Meta(max_length=200)]  # a field that is a key somewhere
+Word = Annotated[str, Meta(max_length=NAME_LENGTH)]  # a field that is a key somewhere
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):([0-5]\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
