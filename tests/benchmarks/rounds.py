@@ -100,7 +100,7 @@ async def obvious_way(servers: Servers, count: int) -> dict[str, Any]:
     users = servers.nats.users
     await pipelined_publish(servers.nats.url, "admin", users["admin"], naive.SUBJECT, count)
     process = subprocess.Popen(  # noqa: ASYNC220
-        [sys.executable, "-m", "tests.benchmarks.naive", dsn, servers.nats_url, str(count)],
+        [sys.executable, "-W", "ignore", "-m", "tests.benchmarks.naive", dsn, servers.nats_url, str(count)],
         cwd=PROJECT, stdout=subprocess.PIPE, text=True,
     )  # fmt: skip
     try:
