@@ -155,10 +155,11 @@ async def _ids(at: Snapshot, quota: Quota, period: Period, people: Iterable[str]
 
 
 async def _pairs(conn: Connection, people: Iterable[str], types: Iterable[str], period: Period) -> set[str]:
-    """Return the pairs in which others named one of the people in the period."""
+    """Return the pairs in which one of the people named somebody in the period or was named, even if all is voided."""
     rows = await conn.fetch(
         "SELECT DISTINCT s.person, s.counterpart FROM series s JOIN day_fact f ON f.series = s.id"
-        " WHERE s.counterpart = ANY($1) AND s.counterpart <> '' AND s.type = ANY($2) AND f.day BETWEEN $3 AND $4",
+        " WHERE (s.person = ANY($1) OR s.counterpart = ANY($1)) AND s.counterpart <> '' AND s.type = ANY($2)"
+        " AND f.day BETWEEN $3 AND $4",
         list(people), list(types), date.fromordinal(period.first), date.fromordinal(period.last),
     )  # fmt: skip
     return {pair_id(row[0], row[1]) for row in rows}

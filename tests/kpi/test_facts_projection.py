@@ -95,6 +95,18 @@ async def test_any_batching_and_interleaving_gives_the_same_rows(conn, seed: int
     assert sum(row[9] for row in single[0]) == sum(quantities)
 
 
+async def test_another_shards_numbers_hide_no_change_of_ones_own(conn) -> None:
+    """What is remembered of a person is taken as current while the revision stands: each change must move it."""
+    named = activity("2", "blog.exchange_comment", DAY, counterpart="1")
+    flushes = [[commit_of(900, [named], "activity.1")]]
+    seen = []
+    for number in (1, 2):
+        flushes.append([commit_of(number, [activity("1", "forum.post", DAY, account="a", event_id=str(number))])])
+        _, touched = await folded(conn, f"after_{number}", flushes)
+        seen.append({row[2] for row in touched if row[0] == "1"})
+    assert seen[0] != seen[1]
+
+
 async def test_a_flush_that_was_undone_leaves_no_trusted_number(conn) -> None:
     await conn.execute("CREATE SCHEMA s; SET search_path = s")
     projection = FactsProjection()

@@ -100,8 +100,8 @@ class FactsProjection:
         touched = _touched(totals)
         persons, months, revisions = map(list, zip(*touched, strict=True))
         await conn.execute(_TOUCH, persons, f"{{{','.join(months)}}}", _array(revisions))
-        if self._live:
-            await announce(conn, set(persons))
+        if self._live:  # a pair's figure is both people's
+            await announce(conn, {*persons, *(content[6] for content in totals if content[6])})
 
     async def _rows(self, conn: Connection, totals: Totals) -> tuple[str, ...]:
         """Return the columns of the rows to add.
@@ -204,15 +204,17 @@ def _series(content: _Content) -> Series:
 
 
 def _touched(totals: Totals) -> list[tuple[str, str, int]]:
-    """Return (person, first day of the month, last commit): whose figures may have changed, and since when."""
+    """Return (person, first day of the month, last commit): whose facts have changed, and since when.
+
+    Only of those who acted: all their commits are of one ledger, so that a later one has a higher number. Somebody's
+    counterpart may belong to another ledger, whose numbers would hide what comes later in their own.
+    """
     latest: dict[tuple[str, str], int] = {}
     for content, days in totals.items():
-        for person in (content[0], content[6]):  # a pair's figure is both people's
-            if person:
-                for day, total in days.items():
-                    place = (person, day[:7])
-                    if latest.get(place, 0) < total[2]:
-                        latest[place] = total[2]
+        for day, total in days.items():
+            place = (content[0], day[:7])
+            if latest.get(place, 0) < total[2]:
+                latest[place] = total[2]
     return [(person, f"{month}-01", commit) for (person, month), commit in latest.items()]
 
 
