@@ -38,6 +38,16 @@ class Chaos:
         await self.all_ready()
         self.recovered.append((name, time.monotonic() - began))
 
+    async def kill_together(self, victims: Sequence[str]) -> None:
+        """kill -9 several in the same moment, as when the machine goes down."""
+
+        async def blow() -> None:
+            pids = {victim: self.system.kill(victim) for victim in victims}
+            for victim, pid in pids.items():
+                await asyncio.to_thread(self.system.wait_restarted, victim, pid, RECOVERY)
+
+        await self.strike(" and ".join(victims), blow)
+
     async def _kill(self, victim: str) -> None:
         pid = await asyncio.to_thread(self.system.kill, victim)
         await asyncio.to_thread(self.system.wait_restarted, victim, pid, RECOVERY)
