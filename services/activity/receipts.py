@@ -19,6 +19,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from contracts.subjects import INBOX_STREAM, INBOX_SUBJECTS, RECEIPTS_STREAM, RECEIPTS_SUBJECTS, receipt_subject
 from services.activity.decision import Result
 from services.activity.store import RECEIPT
+from services.kernel.broker import Publishing
 from services.kernel.database import Database
 from services.kernel.reaction import TodoWorker
 
@@ -65,7 +66,7 @@ class Receipts:
     def __init__(self, db: Database, nc: Client) -> None:
         self.db = db
         self.nc = nc
-        self._js = nc.jetstream(timeout=ACK_SECONDS, publish_async_max_pending=IN_FLIGHT)
+        self._js = Publishing(nc, timeout=ACK_SECONDS, publish_async_max_pending=IN_FLIGHT)
         self._worker = TodoWorker(db, RECEIPT, self._second, parallel=16)
 
     async def start(self) -> None:

@@ -13,9 +13,11 @@ from typing import Any
 import nats
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.client import JetStreamContext
+from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
-from nats.js.errors import NotFoundError
 
 from contracts.subjects import stream_name, stream_subject
 from services.kernel.codec import Commit, from_message
@@ -48,6 +50,22 @@ async def connect(url: str, user: str, password: str, *, name: str, max_wait: in
         drain_timeout=5,
         error_cb=on_error,
     )
+
+
+class Publishing(JetStreamContext):
+    """Publishing many messages ahead, each with a future of its acknowledgement or of the broker's refusal.
+
+    nats-py loses a refusal on its way to the future (`APIError.from_error` raises what its caller wants returned), so
+    that one would be heard of by the time limit only.
+    """
+
+    async def _handle_async_reply(self, msg: Msg) -> None:
+        try:
+            await super()._handle_async_reply(msg)
+        except APIError as refusal:
+            future = self._publish_async_futures.get(msg.subject.rpartition(".")[2])
+            if future is not None and not future.done():
+                future.set_exception(refusal)
 
 
 async def ensure_stream(nc: Client, ledger: str, epoch: int, replicas: int = 1) -> int:
@@ -85,6 +103,8 @@ async def current_epoch(nc: Client, ledger: str) -> int | None:
     """Return the highest epoch for which the ledger has a stream, None where it has none."""
     request = json.dumps({"subject": stream_subject(ledger, 1).rsplit(".", 1)[0] + ".*"}).encode()
     answer = json.loads((await nc.request("$JS.API.STREAM.NAMES", request, timeout=5)).data)
+    if "error" in answer:
+        APIError.from_error(answer["error"])  # raises it
     base = re.escape(stream_name(ledger))
     found = [re.fullmatch(base + r"(?:_E(\d+))?", name) for name in answer.get("streams") or []]
     epochs = [int(match.group(1) or 1) for match in found if match]

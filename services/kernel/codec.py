@@ -70,7 +70,7 @@ class Commit:
 
     def events(self) -> list[Envelope]:
         """Return the commit's events in order (only those of `only`, where set)."""
-        events = _decoder.decode(decode_body(self.body, self.encoding))
+        events = decode_events(self.body, self.encoding)
         return events if self.only is None else [events[i] for i in self.only]
 
     def with_only(self, positions: tuple[int, ...]) -> Commit:
@@ -122,6 +122,11 @@ def decode_body(body: bytes, encoding: str) -> bytes:
     return lz4.frame.decompress(body) if encoding == "lz4" else body
 
 
+def decode_events(body: bytes, encoding: str) -> list[Envelope]:
+    """Return the events of a stored body."""
+    return _decoder.decode(decode_body(body, encoding))
+
+
 def to_headers(commit: Commit, *, by_reference: bool) -> dict[str, str]:
     """Return the message headers of a commit."""
     headers = {
@@ -155,3 +160,14 @@ def from_message(headers: dict[str, str], body: bytes) -> tuple[Commit, bool]:
         body=body,
     )
     return commit, headers[HEADER_BODY] == "reference"
+
+
+def ascii_json(value: Any) -> bytes:
+    """JSON that may stand in a message header: ASCII only, escapes for the rest."""
+    text = msgspec.json.encode(value).decode()
+    return "".join(c if " " <= c < "\x7f" else _escaped(c) for c in text).encode("ascii")
+
+
+def _escaped(char: str) -> str:
+    units = char.encode("utf-16-be")
+    return "".join(f"\\u{units[i] << 8 | units[i + 1]:04x}" for i in range(0, len(units), 2))

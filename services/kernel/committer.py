@@ -15,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from services.kernel.database import TRANSIENT, Connection
 from services.kernel.errors import Unavailable
 from services.kernel.ledger import Draft, Ledger, Work
+from services.kernel.tasks import end
 
 T = TypeVar("T")
 log = logging.getLogger("opsledger.kernel")
@@ -61,9 +62,7 @@ class GroupCommitter:
                 await self._queue.join()
         except TimeoutError:
             log.warning("committer_stopped_with_work_left", extra={"waiting": self._queue.qsize()})
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def submit(
         self, decide: Callable[[Work], Awaitable[T]], *, principal: str = "system", traceparent: str | None = None

@@ -28,6 +28,8 @@ TRANSIENT: tuple[type[Exception], ...] = (
     asyncpg.TransactionRollbackError,
     asyncpg.LockNotAvailableError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InternalServerError,  # a damaged page, or rows that another transaction changed below a command
+    asyncpg.InvalidCachedStatementError,  # a table was changed below a prepared statement
     OSError,
     TimeoutError,
 )
@@ -112,5 +114,10 @@ class Database:
 
     async def dedicated(self) -> asyncpg.Connection:
         """A connection of one's own, for advisory locks and LISTEN. The caller closes it."""
-        options: dict[str, Any] = {"application_name": "opsledger-lock", "tcp_keepalives_idle": "10"}
+        options: dict[str, Any] = {
+            "application_name": "opsledger-lock",
+            "tcp_keepalives_idle": "10",  # a client that is gone silently keeps its lock for half a minute at most
+            "tcp_keepalives_interval": "5",
+            "tcp_keepalives_count": "3",
+        }
         return await asyncpg.connect(self.dsn, timeout=10, command_timeout=30, server_settings=options)

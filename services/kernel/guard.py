@@ -51,11 +51,19 @@ class Comparison:
 
 
 async def compare(db: Database, nc: Client, ledger: str) -> Comparison:
-    """Compare the last message of the stream with the commit of that number, or the head with the message after it."""
+    """Compare the last message of the stream with the commit of that number, or the head with the message after it.
+
+    The stream is asked first: whatever it holds was in the ledger before, so a head that is read afterwards and stands
+    lower is a loss, and never a commit that another process made meanwhile.
+    """
+    async with db.conn() as conn:
+        epoch = int(await conn.fetchval("SELECT epoch FROM ledger_head WHERE ledger = $1", ledger))
+    last = await last_sequence(nc, ledger, epoch)
     async with db.conn() as conn:
         head = await fetch_one(conn, "SELECT * FROM ledger_head WHERE ledger = $1", ledger)
-    epoch, number = int(head["epoch"]), int(head["number"])
-    last = await last_sequence(nc, ledger, epoch)
+    if head["epoch"] != epoch:
+        return await compare(db, nc, ledger)
+    number = int(head["number"])
     if not last:
         return Comparison(ledger, epoch, "behind" if number else "fits", number, 0)
     if last > number:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import asyncpg
 import msgspec
@@ -17,14 +16,15 @@ from pydantic import BaseModel
 
 from contracts.envelope import CommitMeta, commit_hash, genesis_hash
 from services.kernel.clock import new_id, now
-from services.kernel.codec import Commit, Envelope, encode_body, encode_event
+from services.kernel.codec import Envelope, ascii_json, decode_events, encode_body, encode_event
 from services.kernel.database import Connection, Database
 from services.kernel.errors import Refusal, Unavailable, VersionConflict
+from services.kernel.refs import Refs
 
 Inline = Callable[[Connection, Sequence[tuple[str, BaseModel]]], Awaitable[None]]
 
 DEFAULT_LIMIT = 512 * 1024  # bytes of a stored body that travel inline; the broker's max_payload is larger
-REF_BLOCK = 256  # the sequence's increment: refs are handed out in blocks without asking the database again
+META_LIMIT = 32 * 1024  # bytes of metadata: they travel as a header, and the broker takes 64 KiB of those
 
 INSERT_COMMIT = """
 INSERT INTO ledger_commit (ledger, number, ref, previous, hash, events, meta, encoding, body)
@@ -53,21 +53,6 @@ class Appended:
     model: BaseModel
 
 
-class Refs:
-    """Hands out commit references, stable handles known before the commit's number is."""
-
-    def __init__(self) -> None:
-        self._next = 0
-        self._end = 0
-
-    async def take(self, conn: Connection) -> int:
-        if self._next >= self._end:
-            self._next = int(await conn.fetchval("SELECT nextval('ledger_ref')"))
-            self._end = self._next + REF_BLOCK
-        self._next += 1
-        return self._next - 1
-
-
 class Ledger:
     """The commits of one context, in one or several shards."""
 
@@ -89,6 +74,7 @@ class Ledger:
         self.limit = limit
         self.refs = Refs()
         self.refusals: dict[str, Refusal] = {}  # ledger name -> why nothing may be appended at the moment
+        self.doubts = 0  # how often the database has been doubted: an answer from before lifts no refusal
         self._listeners: list[Callable[[dict[str, int]], None]] = []
         db.on_restart(self.doubt)
 
@@ -112,6 +98,8 @@ class Ledger:
 
     def doubt(self) -> None:
         """The database server has restarted, perhaps from an older state: compare before anything is appended."""
+        self.doubts += 1
+        self.refs.forget()
         for name in self.names:
             self.refusals.setdefault(name, Unavailable("ledger_not_yet_compared", f"{name}: compared after a restart"))
         self.announce(dict.fromkeys(self.names, 0))
@@ -185,7 +173,7 @@ class Work:
         for row in rows:
             body = row["body"]
             if body not in decoded:
-                decoded = {body: _decode(row["ledger"], body, row["encoding"])}
+                decoded = {body: decode_events(body, row["encoding"])}
             events.append(decoded[body][row["position"]])
         mine = [item for item in self._appended if item.aggregate == aggregate]
         version = rows[-1]["version"] if rows else 0
@@ -253,7 +241,14 @@ class Work:
                 reason=self.reason,
                 traceparent=self.traceparent,
             )
-            self._meta = _ascii_json(meta.model_dump(mode="json", exclude_none=True))
+            self._meta = ascii_json(meta.model_dump(mode="json", exclude_none=True))
+            if len(self._meta) > META_LIMIT:
+                raise Refusal(
+                    "metadata_too_large",
+                    f"a commit's metadata may have {META_LIMIT} bytes, not {len(self._meta)}",
+                    status=413,
+                    remedy="Give a shorter reason.",
+                )
         return self._meta
 
     async def settle(self) -> list[Draft]:
@@ -271,6 +266,8 @@ class Work:
             first = self._raw[0].ref if self._raw else None
             scope, key, _ = self.command
             await self.conn.execute("UPDATE command SET ref = $3 WHERE scope = $1 AND key = $2", scope, key, first)
+        if self._raw:
+            self.meta_bytes()  # its limit is this decision's refusal, not its group's failure
         return self._raw
 
 
@@ -300,18 +297,3 @@ async def write_aggregates(conn: Connection, ref: int, versions: Sequence[tuple[
         )
     except asyncpg.UniqueViolationError as error:  # another process created the aggregate in the same moment
         raise VersionConflict(names[0], first[names[0]] - 1, first[names[0]]) from error
-
-
-def _ascii_json(value: Any) -> bytes:
-    """JSON that may stand in a message header: ASCII only, escapes for the rest."""
-    text = msgspec.json.encode(value).decode()
-    return "".join(c if " " <= c < "\x7f" else _escaped(c) for c in text).encode("ascii")
-
-
-def _escaped(char: str) -> str:
-    units = char.encode("utf-16-be")
-    return "".join(f"\\u{units[i] << 8 | units[i + 1]:04x}" for i in range(0, len(units), 2))
-
-
-def _decode(ledger: str, body: bytes, encoding: str) -> list[Envelope]:
-    return Commit(ledger, "", 1, 0, b"", b"", b"", encoding, body).events()

@@ -17,6 +17,7 @@ import msgspec
 from contracts.envelope import identity_key
 from services.kernel.clock import monotonic, now
 from services.kernel.database import TRANSIENT, Connection, Database
+from services.kernel.tasks import end
 
 log = logging.getLogger("opsledger.kernel")
 
@@ -76,9 +77,7 @@ class TodoWorker:
         self._task = asyncio.create_task(self._run(), name=f"todo-{self.reaction}")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         while True:

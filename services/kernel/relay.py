@@ -18,11 +18,12 @@ from nats.js.api import Header
 from nats.js.errors import APIError
 
 from contracts.subjects import stream_subject
-from services.kernel.broker import BROKEN, ensure_stream, last_sequence
+from services.kernel.broker import BROKEN, Publishing, ensure_stream, last_sequence
 from services.kernel.codec import Commit, to_headers
 from services.kernel.errors import Unavailable
 from services.kernel.guard import compare
 from services.kernel.ledger import Ledger
+from services.kernel.tasks import end
 
 log = logging.getLogger("opsledger.kernel")
 
@@ -33,6 +34,17 @@ ACK_TIMEOUT = 10.0
 HEADROOM = 64 * 1024  # bytes of headers and protocol around a body
 POLL = 1.0  # seconds between looks at the ledger; a commit wakes at once, here and by NOTIFY elsewhere
 IDLE_LOOK = 3.0  # seconds between looks at an idle stream, so that a lost tail is noticed
+
+
+WRONG_SEQUENCE = frozenset((10071, 10164))  # another message stands where this one was to go
+
+PENDING = """
+SELECT * FROM (
+    SELECT c.*, h.ledger_id, h.epoch, sum(length(c.body)) OVER (ORDER BY c.number) AS total
+    FROM ledger_commit c JOIN ledger_head h USING (ledger)
+    WHERE c.ledger = $1 AND c.number > $2 AND c.number <= $2 + $3
+) AS page WHERE total <= $4 OR number = $2 + 1 ORDER BY number
+"""
 
 
 class OutOfStep(Exception):
@@ -47,7 +59,7 @@ class Relay:
         self.name = name
         self.nc = nc
         self.replicas = replicas
-        self._js = nc.jetstream(timeout=ACK_TIMEOUT, publish_async_max_pending=WINDOW + 1)
+        self._js = Publishing(nc, timeout=ACK_TIMEOUT, publish_async_max_pending=WINDOW + 1)
         self.sent = 0  # last sequence known to be in the stream
         self.healthy = False
         self._wake = asyncio.Event()
@@ -67,17 +79,16 @@ class Relay:
 
     async def stop(self) -> None:
         """Stop; what is not relayed yet is relayed after the next start."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
         await self._unlock()
 
     async def _run(self) -> None:
-        pause = 0.05
+        pause, sent = 0.05, -1
         while True:
+            if self.sent != sent:  # it has come further since the last trouble
+                pause, sent = 0.05, self.sent
             try:
                 await self._look()
-                pause = 0.05
                 await self._follow()
             except OutOfStep as reason:
                 log.warning("relay_out_of_step", extra={"ledger": self.name, "reason": str(reason)})
@@ -85,6 +96,7 @@ class Relay:
             except BROKEN as error:
                 self.healthy = False
                 log.warning("relay_interrupted", extra={"ledger": self.name, "error": repr(error)})
+                await self._unlock()  # another process may have better luck
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 2.0)
             except Exception:  # whatever it is: a relay that ends would leave the stream behind for ever
@@ -95,17 +107,28 @@ class Relay:
     async def _look(self) -> None:
         """Compare ledger and stream; set or lift the refusal; find where to go on."""
         if self.nc.max_payload < self.ledger.limit + HEADROOM:
-            raise RuntimeError(f"the broker's max_payload {self.nc.max_payload} is too small for commits")
+            await self._refuse(
+                Unavailable(
+                    "broker_limit_too_small",
+                    f"the broker takes {self.nc.max_payload} bytes, a commit may have {self.ledger.limit}",
+                    remedy="Raise the broker's max_payload, or lower OPSLEDGER_COMMIT_LIMIT_BYTES.",
+                )
+            )
+        doubts = self.ledger.doubts
         async with self.ledger.db.conn() as conn:
             self._epoch = int(await conn.fetchval("SELECT epoch FROM ledger_head WHERE ledger = $1", self.name))
         await ensure_stream(self.nc, self.name, self._epoch, self.replicas)
         comparison = await compare(self.ledger.db, self.nc, self.name)
         refusal = comparison.refusal()
-        if refusal is None:
-            self.ledger.refusals.pop(self.name, None)
-            self.sent = comparison.stream
-            self.healthy = True
-            return
+        if refusal is not None:
+            await self._refuse(refusal)
+        if doubts != self.ledger.doubts:
+            raise OutOfStep("the database has restarted")
+        self.ledger.refusals.pop(self.name, None)
+        self.sent = comparison.stream
+
+    async def _refuse(self, refusal: Unavailable) -> None:
+        """Let nothing be appended, and look again in a while."""
         if self.ledger.refusals.get(self.name, refusal).code != refusal.code or self.healthy:
             log.error("ledger_refused", extra={"ledger": self.name, "code": refusal.code, "detail": refusal.detail})
         self.ledger.refusals[self.name] = refusal
@@ -121,7 +144,9 @@ class Relay:
             self._wake.clear()
             if self.name in self.ledger.refusals:
                 raise OutOfStep("the database has restarted")
-            if await self._leading() and await self._publish_pending():
+            published = await self._leading() and await self._publish_pending()
+            self.healthy = True
+            if published:
                 looked = loop.time()
                 continue
             try:
@@ -136,17 +161,12 @@ class Relay:
     async def _publish_pending(self) -> bool:
         """Publish one window; return whether there was anything to publish."""
         async with self.ledger.db.conn() as conn:
-            rows = await conn.fetch(
-                "SELECT c.*, h.ledger_id, h.epoch FROM ledger_commit c JOIN ledger_head h USING (ledger)"
-                " WHERE c.ledger = $1 AND c.number > $2 ORDER BY c.number LIMIT $3",
-                self.name, self.sent, WINDOW,
-            )  # fmt: skip
+            rows = await conn.fetch(PENDING, self.name, self.sent, WINDOW, WINDOW_BYTES)
         if not rows:
             return False
         if rows[0]["epoch"] != self._epoch:
             raise OutOfStep("a new epoch has begun")
         flight: deque[tuple[int, asyncio.Future[Any]]] = deque()
-        size = 0
         try:
             for row in rows:
                 commit = commit_of(row)
@@ -156,12 +176,10 @@ class Relay:
                 body = b"" if by_reference else commit.body
                 subject = stream_subject(self.name, self._epoch)
                 flight.append((commit.number, await self._js.publish_async(subject, body, headers=headers)))
-                size += len(body)
-                if size > WINDOW_BYTES:
-                    await self._drain(flight)
-                    size = 0
             await self._drain(flight)
-        except APIError as error:  # 10071 / 10164: somebody or something else stands at that sequence
+        except APIError as error:
+            if error.err_code not in WRONG_SEQUENCE:
+                raise  # the stream takes nothing: its disk is full, or it has no leader
             raise OutOfStep(f"{error.err_code} {error.description}") from error
         finally:
             for _, future in flight:
