@@ -15,6 +15,8 @@ from services.kernel.projection import Projection, schema_of, set_path
 
 log = logging.getLogger("opsledger.kernel")
 
+NEVER_POISON: tuple[type[Exception], ...] = (*TRANSIENT, MemoryError)
+
 
 async def apply_or_hold(conn: Connection, projection: Projection, version: int, commits: Sequence[Commit]) -> int:
     """Apply the commits, holding what cannot be; return how many commits had something to hold."""
@@ -35,7 +37,7 @@ async def _try(conn: Connection, projection: Projection, commits: Sequence[Commi
     try:
         async with conn.transaction():
             await projection.apply(conn, commits)
-    except TRANSIENT:
+    except NEVER_POISON:
         raise
     except Exception as error:
         projection.forget()

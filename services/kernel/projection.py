@@ -18,6 +18,7 @@ from services.kernel.clock import monotonic
 from services.kernel.codec import Commit, Envelope
 from services.kernel.database import Connection, Database, fetch_one
 from services.kernel.errors import Refusal, Unavailable
+from services.kernel.positions import merge
 
 
 class Projection(Protocol):
@@ -157,7 +158,7 @@ async def wait_for(db: Database, projections: Sequence[str], at_least: dict[str,
     while wanted:
         async with db.conn() as conn:
             rows = await conn.fetch(
-                "SELECT c.ledger, min(c.number) AS number, max(c.rests_on::text) AS rests_on FROM projection p"
+                "SELECT c.ledger, min(c.number) AS number, array_agg(c.rests_on::text) AS rests_on FROM projection p"
                 " JOIN checkpoint c ON c.projection = p.name AND c.version = p.live_version"
                 " WHERE p.name = ANY($1) GROUP BY c.ledger",
                 projections,
@@ -165,8 +166,7 @@ async def wait_for(db: Database, projections: Sequence[str], at_least: dict[str,
         applied = {row["ledger"]: row["number"] for row in rows}
         for row in rows:
             if row["ledger"] in wanted:
-                for ledger, number in msgspec.json.decode(row["rests_on"], type=dict[str, int]).items():
-                    wanted[ledger] = max(number, wanted.get(ledger, 0))
+                wanted = merge(wanted, *(msgspec.json.decode(text, type=dict[str, int]) for text in row["rests_on"]))
         missing = {ledger: n for ledger, n in wanted.items() if ledger in applied and applied[ledger] < n}
         if not missing:
             return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 
 import asyncpg
@@ -23,11 +22,14 @@ from services.kernel.poison import apply_or_hold
 from services.kernel.projection import Checkpoint, Projection, read_checkpoint, register, schema_of, set_path
 from services.kernel.reader import StreamReader
 from services.kernel.relay import lock_key
+from services.kernel.tasks import end
 
 log = logging.getLogger("opsledger.kernel")
 
 LOCK_CLASS = 0x7071  # advisory locks of projectors
 BATCH = 128  # commits a transaction at most
+SHARE_OF = 1000  # commits before the checkpoint among which holds are counted
+SHARE = 20  # the one in so many that may be held; so many are allowed in any case
 Reader = Callable[[str], StreamReader]
 
 
@@ -40,6 +42,10 @@ async def _cannot_start_over(db: Database, projection: Projection, reader: Reade
 
 class StaleCheckpoint(Exception):
     """Another projector has moved the checkpoint: read it again."""
+
+
+class TooManyHolds(Exception):
+    """More than the stated share cannot be applied: not the events are wrong but whoever reads them."""
 
 
 class Forked(Exception):
@@ -63,7 +69,6 @@ class Projector:
         self._batch = batch
         self._tasks: list[asyncio.Task[None]] = []
         self._listeners: list[Callable[[str, Sequence[Commit]], None]] = []
-        self._recent: deque[tuple[int, int]] = deque(maxlen=200)  # (events, held) of the last flushes
 
     async def start(self) -> None:
         """Register the projection and follow its ledgers."""
@@ -74,9 +79,7 @@ class Projector:
 
     async def stop(self) -> None:
         """Stop between two transactions."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
         self._tasks.clear()
 
     def on_applied(self, listener: Callable[[str, Sequence[Commit]], None]) -> None:
@@ -152,8 +155,7 @@ class Projector:
         try:
             await self._forked(ledger, reader, reason)
         except Exception as error:  # broker or database went away meanwhile; it is looked at again
-            log.warning("fork_not_settled", extra={"projection": self.projection.name, "error": repr(error)})
-            await asyncio.sleep(1.0)
+            await self._alarm(ledger, f"forked: {reason}; not settled: {error!r}")
 
     async def _forked(self, ledger: str, reader: StreamReader, reason: str) -> None:
         """A new epoch of the ledger is folded anew from its beginning; any other fork stands still with an alarm."""
@@ -182,8 +184,10 @@ class Projector:
             commits = await reader.take(self._batch, 1.0)
             self.heads[ledger] = max(reader.head, self.applied[ledger], self.heads.get(ledger, 0))
             if not commits:
-                if await self._live_version() != version:
+                if await self._live_version() != version or await reader.epoch_is_over():
                     return
+                if reader.is_open:
+                    self.alarms.pop(ledger, None)
                 continue
             checkpoint = await self.flush(version, checkpoint, commits)
             self.applied[ledger] = checkpoint.number
@@ -204,11 +208,11 @@ class Projector:
             async with self.db.tx() as conn:
                 await self._move(conn, version, checkpoint, commits)
                 await set_path(conn, [schema_of(self.projection.name, version)])
-                held = await apply_or_hold(conn, self.projection, version, commits)
+                if await apply_or_hold(conn, self.projection, version, commits):
+                    await self._refuse_too_many(conn, version, last)
         except BaseException:
             self.projection.forget()
             raise
-        self._watch_share(len(commits), held)
         return Checkpoint(last.ledger, last.ledger_id, last.epoch, last.number, last.hash)
 
     async def _move(self, conn: Connection, version: int, old: Checkpoint, commits: Sequence[Commit]) -> None:
@@ -238,13 +242,15 @@ class Projector:
         if not moved:
             raise StaleCheckpoint(f"{self.projection.name} {last.ledger}:{old.number}")
 
-    def _watch_share(self, commits: int, held: int) -> None:
-        """Stop with an alarm when more than a twentieth of the recent commits had something to hold."""
-        self._recent.append((commits, held))
-        total, bad = sum(n for n, _ in self._recent), sum(h for _, h in self._recent)
-        if bad > max(20, total // 20):
-            self._recent.clear()
-            raise RuntimeError(f"{bad} holds in the last {total} commits: something is wrong with the reader")
+    async def _refuse_too_many(self, conn: Connection, version: int, last: Commit) -> None:
+        """Undo the flush, so that the projection stands still where it is, when too many recent commits are held."""
+        bad = await conn.fetchval(
+            "SELECT count(DISTINCT number) FROM public.hold"
+            " WHERE projection = $1 AND version = $2 AND ledger = $3 AND number > $4",
+            self.projection.name, version, last.ledger, last.number - SHARE_OF,
+        )  # fmt: skip
+        if bad > max(SHARE, SHARE_OF // SHARE if last.number > SHARE_OF else last.number // SHARE):
+            raise TooManyHolds(f"{bad} of the last {SHARE_OF} commits cannot be applied: the code has to be mended")
 
 
 def check_chain(checkpoint: Checkpoint, commits: Sequence[Commit]) -> None:

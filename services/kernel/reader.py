@@ -30,6 +30,8 @@ AHEAD = 512  # messages asked for beyond what has been taken
 AHEAD_BYTES = 32 * 1024 * 1024
 EXPIRES = 5.0  # seconds a request for messages stands
 FETCH = 200  # commits asked of the owner at once
+TAKE_BYTES = 32 * 1024 * 1024  # of stored bodies handed out at once
+EPOCH_LOOK = 5.0  # seconds between looks for a later epoch while nothing arrives
 SILENCE = 8.0  # seconds without any word from the broker after which the consumer is made anew
 
 
@@ -47,7 +49,9 @@ class StreamReader:
         self._consumer = ""
         self._queue: asyncio.Queue[Msg] = asyncio.Queue()
         self._asked = 0  # messages asked for and not yet received
+        self._bytes = 0  # received and not yet taken
         self._heard = 0.0
+        self._looked = 0.0
         self._inbox = ""
         self._opened = 0  # what arrives for an earlier consumer is ignored
 
@@ -59,6 +63,20 @@ class StreamReader:
     async def epoch(self) -> int | None:
         """Return the ledger's epoch in force, None where it has no stream yet."""
         return await current_epoch(self.nc, self.ledger)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it stands at the stream, so that silence means that there is nothing more."""
+        return self._subscription is not None
+
+    async def epoch_is_over(self) -> bool:
+        """Whether the ledger goes on in a later epoch's stream; asked only every few seconds."""
+        now = asyncio.get_running_loop().time()
+        if self._epoch is None or now - self._looked < EPOCH_LOOK:
+            return False
+        self._looked = now
+        epoch = await self.epoch()
+        return epoch is not None and epoch > self._epoch
 
     async def forked_below(self, checkpoint: Checkpoint) -> bool:
         """Whether a later epoch of the ledger has another commit, or none, where the checkpoint stands."""
@@ -80,7 +98,7 @@ class StreamReader:
             except Exception as error:  # the connection may be gone, and with it the subscription
                 log.debug("unsubscribe_failed", extra={"error": repr(error)})
         self._queue = asyncio.Queue()
-        self._asked = 0
+        self._asked = self._bytes = 0
 
     async def take(self, limit: int, timeout: float) -> list[Commit]:
         """Return the next commits (at least one, at most `limit`), or none after `timeout` seconds.
@@ -99,10 +117,13 @@ class StreamReader:
             if asyncio.get_running_loop().time() - self._heard > SILENCE:
                 await self.close()
             return []
+        size = 0
         while True:
+            self._bytes -= len(message.data)
             accepted = await self._accept(message)
             commits += accepted
-            if not accepted or len(commits) >= limit or self._queue.empty():
+            size += sum(len(commit.body) for commit in accepted)
+            if not accepted or len(commits) >= limit or size >= TAKE_BYTES or self._queue.empty():
                 return commits
             message = self._queue.get_nowait()
 
@@ -138,7 +159,7 @@ class StreamReader:
     async def _ask(self) -> None:
         """Keep up to AHEAD messages asked for or waiting here."""
         room = AHEAD - self._asked - self._queue.qsize()
-        if room < AHEAD // 2 or self._epoch is None:
+        if room < AHEAD // 2 or self._bytes > AHEAD_BYTES // 2 or self._epoch is None:
             return
         request = {"batch": room, "max_bytes": AHEAD_BYTES, "expires": int(EXPIRES * 1e9), "idle_heartbeat": int(2e9)}
         self._asked += room
@@ -152,6 +173,7 @@ class StreamReader:
         status = (message.headers or {}).get("Status")
         if status is None:
             self._asked -= 1
+            self._bytes += len(message.data)
             self._queue.put_nowait(message)
         elif status in ("408", "409", "404"):
             headers = message.headers or {}

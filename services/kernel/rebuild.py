@@ -105,6 +105,15 @@ async def undo(db: Database, projection: str) -> int:
 
 
 async def _prepare(db: Database, projection: Projection) -> Report:
+    """Make the scratch version; what a killed rebuild has left (its lock is ours now) or an undo has left goes."""
+    async with db.conn() as conn:
+        left = await conn.fetch(
+            "SELECT DISTINCT c.version FROM checkpoint c JOIN projection p ON p.name = c.projection"
+            " WHERE p.name = $1 AND c.version > p.live_version",
+            projection.name,
+        )
+    for version in [row["version"] for row in left]:
+        await _drop(db, projection.name, version)
     async with db.tx() as conn:
         row = await conn.fetchrow(
             "UPDATE projection SET next_version = next_version + 1 WHERE name = $1"
