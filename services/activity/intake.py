@@ -103,9 +103,11 @@ class Intake:
         try:
             answers = await self.decide([waiting.request for waiting in group])
         except Exception as error:
-            if len(group) == 1 or isinstance(error, (Refusal, *TRANSIENT)):
+            if len(group) == 1 or isinstance(error, (Unavailable, *TRANSIENT)):
                 raise
-            log.exception("merged_intake_failed")  # one request's fault must not be the others'
+            if not isinstance(error, Refusal):
+                log.exception("merged_intake_failed")
+            # One request's fault must not be the others'.
             for waiting in group:
                 try:
                     await self._settle([waiting])

@@ -166,7 +166,10 @@ class Messages:
             if refusal.status >= 500:
                 log.warning("inbox_waits", extra={"code": refusal.code})
                 return None
-            answer = await self._unreadable(publisher, raw.data, message, refusal)
+            unreadable = await self._unreadable(publisher, raw.data, message, refusal)
+            if unreadable is None:
+                return None
+            answer = unreadable
         except Exception:
             log.exception("inbox_message_failed")
             return None
@@ -190,13 +193,18 @@ class Messages:
             await asyncio.sleep(0.2)
             self.service.publishers.forget(publisher)
 
-    async def _unreadable(self, publisher: str, data: bytes, message: str, refusal: Refusal) -> Answer:
-        """Keep a message of which nothing could be read: its publisher has no other answer than the receipt."""
+    async def _unreadable(self, publisher: str, data: bytes, message: str, refusal: Refusal) -> Answer | None:
+        """Keep a message of which nothing could be read: its publisher has no other answer than the receipt.
+
+        None: it cannot be kept now, the message stays.
+        """
         flaw = Rejected(refusal.code, refusal.detail, refusal.field, refusal.remedy)
         request = Request(Grant(publisher, frozenset()), [flaw], data, False, message)
         try:
             return await self.service.intake.submit(request)
-        except Refusal:
+        except Refusal as failure:
+            if failure.status >= 500:
+                return None
             return Answer([Result(0, None, None, "rejected", flaw.code, flaw.field, flaw.detail, flaw.remedy)], "")
 
 

@@ -26,6 +26,8 @@ Attribute = Annotated[str, Meta(min_length=1, max_length=1024)]
 Word = Annotated[str, Meta(max_length=NAME_LENGTH)]  # a field that is a key somewhere
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
+DATA_BYTES = 128 * 1024  # of one event's data: a void and what it takes back stand in one commit, of 512 KiB at most
+
 _RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):([0-5]\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # CloudEvents 1.0, "String": what an attribute may not contain
 
@@ -141,6 +143,8 @@ def _read(event: WireEvent, zone: ZoneInfo, nulls: bool) -> Candidate | Rejected
     flaw = _attribute_flaw(event, is_void)
     if flaw is not None:
         return flaw
+    if len(event.data) > DATA_BYTES:
+        return Rejected("event_too_large", f"data may have {DATA_BYTES} bytes", "data", "Send a link to what is large.")
     moment = instant_of(event.time, zone)
     if not isinstance(moment, tuple):
         return moment
