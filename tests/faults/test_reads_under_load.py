@@ -59,7 +59,7 @@ async def test_rebuilds_under_load_fail_no_read_and_are_equal(stage: Stage) -> N
         async with under_load(Load(stage, stage.next_steps(0.3), batch=8, pause=0.05)), asyncio.TaskGroup() as group:
             for reader in readers:
                 group.create_task(reader.run(stop))
-            for name in ("facts", "org_facts", "facts", "trust"):
+            for name in ("facts", "org_facts", "facts", "identities"):
                 done = await asyncio.to_thread(stage.system.opsledger, "rebuild", name, check=False)
                 if done.returncode:
                     readers[0].failures.append(done.stdout + done.stderr)

@@ -45,7 +45,7 @@ async def test_the_brokers_disk_lost_under_load(stage: Stage) -> None:
     """NATS is killed and its store deleted, twice; the inbox's publishers resend what has no receipt."""
 
     async def lose_the_disk() -> None:
-        store = stage.system.home / "nats" / "jetstream"
+        store = stage.system.home / "nats" / "store"
         assert store.is_dir()
         pid = stage.system.kill("nats")
         shutil.rmtree(store)
