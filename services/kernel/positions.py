@@ -12,7 +12,7 @@ def parse(text: str | None) -> dict[str, int]:
     positions: dict[str, int] = {}
     for part in filter(None, (text or "").split(",")):
         ledger, _, number = part.strip().rpartition(":")
-        if not ledger or not number.isdecimal():
+        if not ledger or not number.isdecimal() or len(number) > 18:
             raise Refusal(
                 "bad_position",
                 f"{part!r} is not a position",

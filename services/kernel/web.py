@@ -26,7 +26,7 @@ from starlette.exceptions import HTTPException
 
 from services.kernel import telemetry
 from services.kernel.access_log import RequestLog
-from services.kernel.database import TRANSIENT
+from services.kernel.broker import BROKEN
 from services.kernel.errors import Refusal
 from services.kernel.positions import render
 
@@ -56,7 +56,7 @@ def create_app(title: str, settings: Any, lifespan: Lifespan, *, body_limit: int
     app.add_exception_handler(Refusal, _on_refusal)  # type: ignore[arg-type]
     app.add_exception_handler(RequestValidationError, _on_invalid)  # type: ignore[arg-type]
     app.add_exception_handler(HTTPException, _on_http)  # type: ignore[arg-type]
-    for kind in TRANSIENT:
+    for kind in BROKEN:
         app.add_exception_handler(kind, _on_transient)
     app.add_exception_handler(Exception, _on_failure)
     _add_standing_routes(app)
