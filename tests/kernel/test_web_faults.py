@@ -28,7 +28,7 @@ async def test_a_broker_that_is_away_is_a_503(error: Exception) -> None:
 
     @app.get("/ask")
     async def ask() -> None:
-        raise error()
+        raise error
 
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://test") as client:
         answer = await client.get("/ask")
