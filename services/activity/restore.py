@@ -19,9 +19,9 @@ from services.activity.facts import AWAITED, COLUMNS, HELD, RECORDED, VOID, VOID
 from services.activity.projections.identities import waits_for
 from services.activity.rules import Identity
 from services.activity.structure import VOID_NAME, WireData
+from services.kernel.aggregates import write_aggregates
 from services.kernel.codec import Commit, Envelope
 from services.kernel.database import Connection
-from services.kernel.ledger import write_aggregates
 
 WIRE = "opsledger.activity."
 

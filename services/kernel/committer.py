@@ -93,9 +93,11 @@ class GroupCommitter:
     async def _commit(self, group: list[_Pending]) -> None:
         placed: dict[int, tuple[str, int]] = {}
         async with self.ledger.db.tx() as conn:
+            earlier: dict[int, Draft] = {}
             for pending in group:
                 if not pending.done.cancelled():
-                    await self._decide(conn, pending)
+                    await self._decide(conn, pending, earlier)
+                    earlier.update((draft.ref, draft) for draft in pending.drafts)
             drafts = [draft for pending in group for draft in pending.drafts]
             if drafts:
                 placed = await self.ledger.write(conn, sorted(drafts, key=lambda draft: draft.ledger))
@@ -107,8 +109,10 @@ class GroupCommitter:
         for pending in group:
             _resolve(pending, placed)
 
-    async def _decide(self, conn: Connection, pending: _Pending) -> None:
-        work = Work(self.ledger, conn, principal=pending.principal, traceparent=pending.traceparent)
+    async def _decide(self, conn: Connection, pending: _Pending, earlier: dict[int, Draft] | None = None) -> None:
+        work = Work(
+            self.ledger, conn, principal=pending.principal, traceparent=pending.traceparent, earlier=earlier or {}
+        )
         try:
             async with conn.transaction():
                 pending.value = await pending.decide(work)

@@ -10,15 +10,15 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-import asyncpg
 import msgspec
 from pydantic import BaseModel
 
 from contracts.envelope import CommitMeta, commit_hash, genesis_hash
+from services.kernel.aggregates import write_aggregates
 from services.kernel.clock import new_id, now
 from services.kernel.codec import Envelope, ascii_json, decode_events, encode_body, encode_event
 from services.kernel.database import Connection, Database
-from services.kernel.errors import Refusal, Unavailable, VersionConflict
+from services.kernel.errors import Refusal, Unavailable
 from services.kernel.refs import Refs
 
 Inline = Callable[[Connection, Sequence[tuple[str, BaseModel]]], Awaitable[None]]
@@ -154,6 +154,7 @@ class Work:
     reason: str | None = None
     traceparent: str | None = None
     command: tuple[str, str, str] | None = None  # scope, key, request hash
+    earlier: dict[int, Draft] = field(default_factory=dict)  # by ref, of this transaction's decisions before this one
     _rests_on: dict[str, int] = field(default_factory=dict)
     _models: list[bytes] = field(default_factory=list)
     _appended: list[Appended] = field(default_factory=list)
@@ -164,16 +165,19 @@ class Work:
     async def load(self, aggregate: str) -> tuple[list[Envelope], int]:
         """Return the aggregate's events so far, oldest first, and its version (0: it does not exist)."""
         rows = await self.conn.fetch(
-            "SELECT e.version, e.position, c.ledger, c.body, c.encoding FROM aggregate_event e"
-            " JOIN ledger_commit c USING (ref) WHERE e.aggregate = $1 ORDER BY e.version",
+            "SELECT e.version, e.position, e.ref, c.body, c.encoding FROM aggregate_event e"
+            " LEFT JOIN ledger_commit c USING (ref) WHERE e.aggregate = $1 ORDER BY e.version",
             aggregate,
         )
         events: list[Envelope] = []
         decoded: dict[bytes, list[Envelope]] = {}
         for row in rows:
-            body = row["body"]
+            body, encoding = row["body"], row["encoding"]
+            if body is None:  # it has no number yet: this transaction's commits are inserted at its end
+                draft = self.earlier[row["ref"]]
+                body, encoding = draft.body, draft.encoding
             if body not in decoded:
-                decoded = {body: decode_events(body, row["encoding"])}
+                decoded = {body: decode_events(body, encoding)}
             events.append(decoded[body][row["position"]])
         mine = [item for item in self._appended if item.aggregate == aggregate]
         version = rows[-1]["version"] if rows else 0
@@ -269,31 +273,3 @@ class Work:
         if self._raw:
             self.meta_bytes()  # its limit is this decision's refusal, not its group's failure
         return self._raw
-
-
-async def write_aggregates(conn: Connection, ref: int, versions: Sequence[tuple[str, int]]) -> None:
-    """Move each aggregate from the version before its first event to its last; VersionConflict if one has moved."""
-    first: dict[str, int] = {}
-    last: dict[str, int] = {}
-    for aggregate, version in versions:
-        first.setdefault(aggregate, version)
-        last[aggregate] = version
-    names = sorted(first)
-    rows = await conn.fetch("SELECT id, version FROM aggregate WHERE id = ANY($1) ORDER BY id FOR UPDATE", names)
-    actual = {row["id"]: row["version"] for row in rows}
-    for name in names:
-        if actual.get(name, 0) != first[name] - 1:
-            raise VersionConflict(name, first[name] - 1, actual.get(name, 0))
-    await conn.execute(
-        "INSERT INTO aggregate (id, version) SELECT * FROM unnest($1::text[], $2::int[]) AS n (id, version)"
-        " ORDER BY id ON CONFLICT (id) DO UPDATE SET version = excluded.version",
-        names, [last[n] for n in names],
-    )  # fmt: skip
-    try:
-        await conn.copy_records_to_table(
-            "aggregate_event",
-            records=[(aggregate, version, ref, position) for position, (aggregate, version) in enumerate(versions)],
-            columns=["aggregate", "version", "ref", "position"],
-        )
-    except asyncpg.UniqueViolationError as error:  # another process created the aggregate in the same moment
-        raise VersionConflict(names[0], first[names[0]] - 1, first[names[0]]) from error

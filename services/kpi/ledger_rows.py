@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pydantic import BaseModel
 
 from contracts.kpi import AlertChanged, PolicyPutInForce
+from services.kernel.aggregates import write_aggregates
 from services.kernel.codec import Commit
 from services.kernel.database import Connection
-from services.kernel.ledger import write_aggregates
 from services.kpi import alert_rows, policies
 from services.kpi.changes import announce
 

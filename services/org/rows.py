@@ -26,9 +26,9 @@ from contracts.org import (
     Validity,
 )
 from contracts.registry import CONTEXTS
+from services.kernel.aggregates import write_aggregates
 from services.kernel.codec import Commit
 from services.kernel.database import Connection
-from services.kernel.ledger import write_aggregates
 from services.kernel.trust import write_trust
 from services.org.domain import Account, Organisation, Person, Post, Publisher, Unit
 

@@ -137,3 +137,16 @@ async def test_a_refused_command_does_not_use_up_its_key(context: Context) -> No
     with pytest.raises(Refusal):
         await execute(context.committer, refuse, principal="p", route="r", key="k")
     assert (await execute(context.committer, decide, principal="p", route="r", key="k")).value == "done"
+
+
+async def test_decisions_of_one_group_load_what_the_ones_before_them_appended(context: Context) -> None:
+    async def raised() -> int:
+        async def decide(work: Work) -> int:
+            events, version = await work.load("a")
+            assert len(events) == version
+            work.append("a", version, [Raised(counter="a", by=1)])
+            return version
+
+        return (await context.committer.submit(decide)).value
+
+    assert sorted(await asyncio.gather(*(raised() for _ in range(12)))) == list(range(12))

@@ -7,11 +7,11 @@ import asyncio
 import pytest
 
 from contracts.subjects import stream_name, stream_subject
+from services.kernel.aggregates import write_aggregates
 from services.kernel.broker import last_sequence, read_message
 from services.kernel.codec import Commit
 from services.kernel.errors import Refusal
 from services.kernel.heal import heal, rebuild_stream, start_epoch
-from services.kernel.ledger import write_aggregates
 from tests.eventually import eventually
 from tests.kernel.given import CONTEXT, Context, Totals, create_schema, open_context
 
