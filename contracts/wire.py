@@ -118,7 +118,7 @@ def _needed(field: Schema) -> Schema:
     """Return a field's schema where it may be neither absent, null nor empty."""
     present = next((branch for branch in field.get("anyOf", ()) if branch != {"type": "null"}), field)
     present = {key: value for key, value in present.items() if key != "default"}
-    return present | NOT_EMPTY if present == {"type": "string"} else present
+    return present | NOT_EMPTY if present.get("type") == "string" and "enum" not in present else present
 
 
 def _plain(field: Schema) -> Schema:

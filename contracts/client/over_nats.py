@@ -66,12 +66,15 @@ class NatsPublisher:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._connected.close()
+        if self._client is not None:
+            await self._client.close()
 
-    @property
-    def _connected(self) -> Client:
+    async def _connected(self) -> Client:
+        """Return the connection; made again where the server has ended it for good, as it does when admission ends."""
         if self._client is None:
             raise RuntimeError("use `async with`")
+        if self._client.is_closed:
+            self._client = await asyncio.wait_for(self._connect(), CONNECT_SECONDS)
         return self._client
 
     async def request(self, events: Iterable[Event], timeout: float = 30.0) -> list[IntakeResult]:
@@ -91,7 +94,8 @@ class NatsPublisher:
         failure = PublishError("unanswered", "no attempt was made")
         for pause in [*pauses(self._attempts), None]:
             try:
-                reply = await self._connected.request(subject, batch.body, timeout=timeout, headers=headers)
+                link = await self._connected()
+                reply = await link.request(subject, batch.body, timeout=timeout, headers=headers)
             except PASSING as error:
                 failure = PublishError("unreachable", repr(error))
             else:
@@ -121,7 +125,8 @@ class NatsPublisher:
         failure: Exception | None = None
         for pause in [*pauses(self._attempts), None]:
             try:
-                await self._connected.jetstream().publish(subject, batch.body, timeout=10, headers=headers)
+                link = await self._connected()
+                await link.jetstream().publish(subject, batch.body, timeout=10, headers=headers)
                 return
             except PASSING as error:
                 failure = error
@@ -141,10 +146,14 @@ class NatsPublisher:
 
     async def _receipt_messages(self, timeout: float) -> AsyncGenerator[Msg, None]:
         # The consumer is made by the system when a publisher connects; a publisher may not make any.
-        subscription = await self._connected.jetstream().pull_subscribe_bind(
-            consumer=self._publisher,
-            stream=subjects.RECEIPTS_STREAM,
-            inbox_prefix=f"_INBOX.{self._publisher}.".encode(),
+        subscription = (
+            await (await self._connected())
+            .jetstream()
+            .pull_subscribe_bind(
+                consumer=self._publisher,
+                stream=subjects.RECEIPTS_STREAM,
+                inbox_prefix=f"_INBOX.{self._publisher}.".encode(),
+            )
         )
         try:
             while True:
@@ -168,14 +177,21 @@ class NatsPublisher:
             for message, batch in kept.items():
                 if message not in found:  # under the same id: the broker drops what it still has
                     await self._put(message, batch)
-            async with aclosing(self._receipt_messages(patience)) as arriving:
-                async for one in arriving:
-                    receipt = Receipt.model_validate_json(one.data)
-                    if receipt.message in kept:
-                        found.setdefault(receipt.message, receipt)
-                    await one.ack()
-                    if len(found) == len(kept):
-                        break
+            try:
+                await self._collect(kept, found, patience)
+            except PASSING:  # the broker is away: what has no receipt is sent again
+                await asyncio.sleep(min(patience, 0.5))
             if len(found) == len(kept):
                 return [found[message] for message in kept]
         raise PublishError("no_receipt", f"{len(kept) - len(found)} message(s) have no receipt yet")
+
+    async def _collect(self, kept: dict[str, Batch], found: dict[str, Receipt], patience: float) -> None:
+        """Read receipts into `found` until each message has one, or none has come for `patience` seconds."""
+        async with aclosing(self._receipt_messages(patience)) as arriving:
+            async for one in arriving:
+                receipt = Receipt.model_validate_json(one.data)
+                if receipt.message in kept:
+                    found.setdefault(receipt.message, receipt)
+                await one.ack()
+                if len(found) == len(kept):
+                    return
