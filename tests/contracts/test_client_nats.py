@@ -133,3 +133,12 @@ async def test_the_same_events_again_get_a_receipt_again(nats_server: NatsServer
         for _ in range(2):
             (receipt,) = await bot.deliver([event(1)], patience=0.5, rounds=2)
             assert receipt.results[0].id == "1"
+
+
+async def test_a_connection_that_the_server_has_ended_is_made_again(nats_server: NatsServer) -> None:
+    """As when the admission of a publisher runs out: the library gives such a connection up for good."""
+    async with service(nats_server), publisher(nats_server, attempts=2) as bot:
+        for send in (bot.request, bot.put, bot.deliver):
+            assert bot._client is not None
+            await bot._client.close()
+            assert len(await send([event(1)])) == 1  # type: ignore[operator]
