@@ -5,6 +5,7 @@ A ledger's stream is created by its owner's relay; the highest epoch is the one 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -14,7 +15,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, PubAck, RetentionPolicy, StorageType, StreamConfig
 from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
@@ -58,6 +59,24 @@ class Publishing(JetStreamContext):
     nats-py loses a refusal on its way to the future (`APIError.from_error` raises what its caller wants returned), so
     that one would be heard of by the time limit only.
     """
+
+    async def publish_async(
+        self,
+        subject: str,
+        payload: bytes = b"",
+        wait_stall: float | None = None,
+        stream: str | None = None,
+        headers: dict[str, Any] | None = None,
+        msg_ttl: float | None = None,
+    ) -> asyncio.Future[PubAck]:
+        """The same, but what could not be sent gives its place among those in flight back."""
+        waiting = len(self._publish_async_futures)
+        try:
+            return await super().publish_async(subject, payload, wait_stall, stream, headers, msg_ttl)
+        except Exception:
+            if len(self._publish_async_futures) > waiting:
+                self._publish_async_futures[next(reversed(self._publish_async_futures))].cancel()
+            raise
 
     async def _handle_async_reply(self, msg: Msg) -> None:
         try:

@@ -17,10 +17,12 @@ import msgspec
 from contracts.envelope import identity_key
 from services.kernel.clock import monotonic, now
 from services.kernel.database import TRANSIENT, Connection, Database
+from services.kernel.errors import Unavailable
 from services.kernel.tasks import end
 
 log = logging.getLogger("opsledger.kernel")
 
+PASSING: tuple[type[Exception], ...] = (Unavailable, *TRANSIENT)
 Handle = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
@@ -118,15 +120,16 @@ class TodoWorker:
         payload = msgspec.json.decode(row["payload"], type=dict[str, Any])
         try:
             await self.handle(row["key"], payload)
-        except TRANSIENT:
-            raise
+        except PASSING as error:  # not this to-do's fault: it stays as it is, and all wait a moment
+            raise OSError(f"{self.reaction}: {error}") from error
         except Exception as error:
             log.exception("todo_failed", extra={"reaction": self.reaction, "key": row["key"]})
             pause = timedelta(seconds=min(0.5 * 2 ** min(row["attempts"], 10), 300))
             async with self.db.conn() as conn:
                 await conn.execute(
-                    "UPDATE todo SET attempts = attempts + 1, error = $3, due_at = $4 WHERE reaction = $1 AND key = $2",
-                    self.reaction, row["key"], repr(error)[:1000], now() + pause,
+                    "UPDATE todo SET attempts = attempts + 1, error = $3, due_at = $4"
+                    " WHERE reaction = $1 AND key = $2 AND generation = $5",
+                    self.reaction, row["key"], repr(error)[:1000], now() + pause, row["generation"],
                 )  # fmt: skip
             return
         async with self.db.conn() as conn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from services.kernel.errors import Unavailable
 from services.kernel.reaction import TodoWorker, command_id, put_todo
 from tests.eventually import eventually
 from tests.kernel.given import Context
@@ -71,3 +72,25 @@ async def test_a_failing_todo_stays_and_waits_longer(context: Context) -> None:
 def test_the_command_id_of_a_reaction_is_always_the_same() -> None:
     assert command_id("release", "org", 7, 0) == command_id("release", "org", 7, 0)
     assert command_id("release", "org", 7, 0) != command_id("release", "org", 7, 1)
+
+
+async def test_a_ledger_that_refuses_for_a_moment_is_not_the_todos_fault(context: Context) -> None:
+    refused = 0
+
+    async def handle(key: str, payload: dict) -> None:
+        nonlocal refused
+        if refused < 2:
+            refused += 1
+            raise Unavailable("ledger_not_yet_compared", "after a restart")
+
+    async with context.db.tx() as conn:
+        await put_todo(conn, "greet", "a")
+    worker = TodoWorker(context.db, "greet", handle, poll=0.05)
+    await worker.start()
+
+    async def nothing_left() -> bool:
+        return await left(context) == 0
+
+    await eventually(nothing_left, timeout=10)
+    await worker.stop()
+    assert refused == 2
