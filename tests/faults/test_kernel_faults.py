@@ -212,3 +212,41 @@ async def test_rows_and_checkpoint_move_together(context: Context) -> None:
 async def test_moving_the_checkpoint_first_is_caught(context: Context) -> None:
     rows, raised = await folded(context, CheckpointFirst)
     assert rows != raised
+
+
+async def two_folding(context: Context, database, nats_server, monkeypatch) -> int:
+    """Let two projectors lead at once, as after a lock that was thought held; return what the rows add up to."""
+
+    async def always(self: Projector, ledger: str):
+        return await self.db.dedicated()
+
+    monkeypatch.setattr(Projector, "_lead", always)
+    other = await open_context(database, nats_server, relay=False)
+    try:
+        await asyncio.gather(context.follow(Totals()), other.follow(Totals()))
+        for _ in range(10):
+            await asyncio.gather(*(context.raise_(f"c{n}", 1) for n in range(4)))
+
+        async def at_head() -> bool:
+            return {side.projector.applied.get(CONTEXT) for side in (context, other) if side.projector} == {40}
+
+        await eventually(at_head, timeout=30)
+        return sum((await context.totals()).values())
+    finally:
+        await other.close()
+
+
+async def test_two_leading_projectors_fold_once(context, database, nats_server, monkeypatch) -> None:
+    assert await two_folding(context, database, nats_server, monkeypatch) == 40
+
+
+async def test_a_checkpoint_moved_without_comparing_is_caught(context, database, nats_server, monkeypatch) -> None:
+    async def moved_anyway(self, conn, version, old, commits) -> None:
+        last = commits[-1]
+        await conn.execute(
+            "UPDATE checkpoint SET number = $1, hash = $2, ledger_id = $3 WHERE projection = $4",
+            last.number, last.hash, last.ledger_id, self.projection.name,
+        )  # fmt: skip
+
+    monkeypatch.setattr(Projector, "_move", moved_anyway)
+    assert await two_folding(context, database, nats_server, monkeypatch) > 40

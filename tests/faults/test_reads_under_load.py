@@ -70,8 +70,8 @@ async def test_rebuilds_under_load_fail_no_read_and_are_equal(stage: Stage) -> N
 
 
 async def explained(kpi: httpx.AsyncClient, quota: str, scope: str, scope_id: str) -> bool:
-    """Follow a figure's evidence to its end: it sums to what the figure says. False: there is no such figure now."""
-    params = {"quota": quota, "scope": scope, "id": scope_id, "period": "2026-03", "limit": "100"}
+    """Ask for a figure's evidence: it sums to what the figure says. False: there is nothing to sum."""
+    params = {"quota": quota, "scope": scope, "id": scope_id, "period": "2026-03", "limit": "300"}
     answer = await kpi.get("/v1/explain", params=params)
     assert answer.status_code == 200, answer.text
     at, data = answer.json()["positions"], answer.json()["data"]
@@ -82,6 +82,8 @@ async def explained(kpi: httpx.AsyncClient, quota: str, scope: str, scope_id: st
     if data.get("next") is None:
         assert sum(row["quantity"] for row in data["rows"]) == data["total_quantity"], what
         assert len(data["rows"]) == data["total_events"], what
+    else:  # the rest is on further pages
+        assert len(data["rows"]) == int(params["limit"]) < data["total_events"], what
     return bool(data["total_quantity"])
 
 
