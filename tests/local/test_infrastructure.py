@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import asyncpg
@@ -36,6 +38,24 @@ async def test_postgres_keeps_what_it_acknowledged_over_a_kill(own_postgres: Emb
     conn = await asyncpg.connect(own_postgres.dsn())
     assert await conn.fetchval("SELECT n FROM kept") == 1
     await conn.close()
+
+
+async def test_a_session_that_outlives_its_killed_server_keeps_the_next_one_out_for_no_time(
+    own_postgres: EmbeddedPostgres,
+) -> None:
+    conn = await asyncpg.connect(own_postgres.dsn())
+    busy = asyncio.create_task(conn.execute("SELECT sum(n * n) FROM generate_series(1, 10000000000) AS n"))
+    async with asyncio.timeout(20):
+        watch = await asyncpg.connect(own_postgres.dsn())
+        running = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'SELECT sum(n%'"
+        await eventually(lambda: watch.fetchval(running))
+        assert own_postgres.pid is not None
+        os.kill(own_postgres.pid, signal.SIGKILL)  # it alone: the busy session does not notice
+        await eventually(lambda: own_postgres.pid is None)
+        await asyncio.to_thread(own_postgres.start, 10.0)
+        with pytest.raises((asyncpg.PostgresError, OSError)):
+            await busy
+    assert own_postgres.answers()
 
 
 async def test_nats_keeps_its_streams_over_a_kill_and_loses_them_with_its_disk(nats_server: NatsServer) -> None:
