@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
+
+M = TypeVar("M", bound=BaseModel)
 
 SPEC_VERSION: Final = "1.0"
 BATCH_CONTENT_TYPE = "application/cloudevents-batch+json"
@@ -56,6 +58,14 @@ class CommitMeta(BaseModel):
     rests_on: dict[str, int] = Field(default_factory=dict)  # ledger name -> position that the decision had read
     reason: str | None = None
     traceparent: str | None = None
+
+
+def read_as(model: type[M], raw: bytes) -> M:
+    """Return JSON that somebody else wrote as a model, without the fields that only a later version of it has.
+
+    Who writes constructs the model, which refuses a field it does not know. Raises pydantic.ValidationError.
+    """
+    return model.model_validate_json(raw, extra="ignore")
 
 
 def genesis_hash(ledger_id: str) -> bytes:

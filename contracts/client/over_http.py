@@ -16,7 +16,7 @@ import httpx
 
 from contracts.activity import IntakeAnswer, IntakeResult
 from contracts.client.batches import Batch, Event, PublishError, batches, pauses, problem
-from contracts.envelope import BATCH_CONTENT_TYPE
+from contracts.envelope import BATCH_CONTENT_TYPE, read_as
 
 EARLY = 30.0  # seconds before its end that a bearer token is renewed
 Bearer = Callable[[bool], Awaitable[str]]  # (renew) -> token
@@ -131,7 +131,7 @@ def _asked_pause(answer: httpx.Response, pause: float | None) -> float | None:
 
 
 def _read(body: bytes, batch: Batch) -> IntakeAnswer:
-    answer = IntakeAnswer.model_validate_json(body)
+    answer = read_as(IntakeAnswer, body)
     if len(answer.results) != batch.size:
         raise PublishError("unreadable_answer", f"{len(answer.results)} results for {batch.size} events")
     return answer

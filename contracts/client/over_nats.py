@@ -21,7 +21,7 @@ from nats.aio.msg import Msg
 from contracts import subjects
 from contracts.activity import IntakeAnswer, IntakeResult, Receipt
 from contracts.client.batches import Batch, Event, PublishError, batches, pauses, problem
-from contracts.envelope import BATCH_CONTENT_TYPE
+from contracts.envelope import BATCH_CONTENT_TYPE, read_as
 
 PASSING = (nats.errors.Error, nats.js.errors.Error, TimeoutError, OSError)
 CONNECT_SECONDS = 10.0
@@ -100,7 +100,7 @@ class NatsPublisher:
                 failure = PublishError("unreachable", repr(error))
             else:
                 try:
-                    return IntakeAnswer.model_validate_json(reply.data)
+                    return read_as(IntakeAnswer, reply.data)
                 except ValueError:
                     failure = problem(reply.data)
                 if failure.status is None or (failure.status < 500 and failure.status != 429):
@@ -141,7 +141,7 @@ class NatsPublisher:
         """
         async with aclosing(self._receipt_messages(timeout)) as messages:
             async for message in messages:
-                yield Receipt.model_validate_json(message.data)
+                yield read_as(Receipt, message.data)
                 await message.ack()
 
     async def _receipt_messages(self, timeout: float) -> AsyncGenerator[Msg, None]:
@@ -189,7 +189,7 @@ class NatsPublisher:
         """Read receipts into `found` until each message has one, or none has come for `patience` seconds."""
         async with aclosing(self._receipt_messages(patience)) as arriving:
             async for one in arriving:
-                receipt = Receipt.model_validate_json(one.data)
+                receipt = read_as(Receipt, one.data)
                 if receipt.message in kept:
                     found.setdefault(receipt.message, receipt)
                 await one.ack()

@@ -69,7 +69,7 @@ async def restore(conn: Connection, commit: Commit, ref: int) -> None:
         elif event.type == "activity.void_awaited.v1":
             await lines.void_awaited(event)
         elif event.type == ActivityTypeDefined.event_type:
-            await write_types(conn, [("", ActivityTypeDefined.model_validate_json(bytes(event.data)))])
+            await write_types(conn, [("", event.read(ActivityTypeDefined))])
 
 
 async def _words(conn: Connection) -> dict[str, str]:

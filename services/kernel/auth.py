@@ -196,7 +196,7 @@ def _principal_of(claims: Mapping[str, Any]) -> Principal:
     return Principal(
         sub=str(claims["sub"]),
         kind=claims["kind"],
-        roles=tuple(RoleGrant.model_validate(grant) for grant in claims.get("roles", ())),
+        roles=tuple(RoleGrant.model_validate(grant, extra="ignore") for grant in claims.get("roles", ())),
         types=tuple(claims.get("types", ())),
         sources=tuple(claims.get("sources", ())),
         issued_at=datetime.fromtimestamp(float(claims["iat"]), UTC),

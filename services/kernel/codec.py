@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import lz4.frame
 import msgspec
@@ -24,7 +24,11 @@ from contracts.envelope import (
     HEADER_NUMBER,
     HEADER_PREVIOUS,
     commit_hash,
+    read_as,
 )
+
+M = TypeVar("M", bound=BaseModel)
+Model = type[M]
 
 COMPRESS_FROM = 1024  # bytes; below it LZ4 framing costs more than it saves
 
@@ -40,6 +44,10 @@ class Envelope(msgspec.Struct, frozen=True, gc=False):
     time: datetime | None = None
     aggregate: str | None = None
     aggregateversion: int | None = None
+
+    def read(self, model: Model[M]) -> M:
+        """Return `data` as a contract event; fields of a later version are left out. Raises ValidationError."""
+        return read_as(model, bytes(self.data))
 
 
 _decoder = msgspec.json.Decoder(list[Envelope])

@@ -35,7 +35,7 @@ class TrustProjection:
             for event in commit.events():
                 model = _MODELS.get(event.type)
                 if model is not None:
-                    await write_trust(conn, model.model_validate_json(bytes(event.data)))
+                    await write_trust(conn, event.read(model))
 
     def subject_of(self, event: Envelope) -> str | None:
         return None

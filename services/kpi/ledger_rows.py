@@ -38,4 +38,4 @@ async def restore(conn: Connection, commit: Commit, ref: int) -> None:
     versions = [(e.aggregate, e.aggregateversion) for e in events if e.aggregate and e.aggregateversion]
     await write_aggregates(conn, ref, versions)
     known = [(_MODELS[event.type], event) for event in events if event.type in _MODELS]
-    await write(conn, [model.model_validate_json(bytes(event.data)) for model, event in known])
+    await write(conn, [event.read(model) for model, event in known])

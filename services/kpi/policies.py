@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
+from contracts.envelope import read_as
 from contracts.kpi import Policy, PolicyPutInForce, Quota
 from services.kernel.database import Connection
 from services.kernel.errors import Refusal
@@ -34,8 +35,9 @@ class PolicyVersion:
 
 
 def digest_of(policy: Policy) -> bytes:
-    """Return what tells two documents apart: the SHA-256 of the normalised document."""
-    return hashlib.sha256(policy.model_dump_json().encode()).digest()
+    """Return what tells two documents apart: the SHA-256 of what they say beyond the defaults, so that a field that a
+    later version of the software adds makes no other document of one that stands."""
+    return hashlib.sha256(policy.model_dump_json(exclude_defaults=True).encode()).digest()
 
 
 def decide(policy: Policy, standing: bytes | None) -> list[PolicyPutInForce]:
@@ -112,7 +114,7 @@ class PolicyBook:
             count = await conn.fetchval("SELECT count(*) FROM public.policy")
         if count != len(self._versions):
             rows = await conn.fetch("SELECT document FROM public.policy ORDER BY effective, version")
-            self._versions = tuple(read(Policy.model_validate_json(row["document"])) for row in rows)
+            self._versions = tuple(read(read_as(Policy, row["document"].encode())) for row in rows)
         return self._versions
 
 

@@ -143,7 +143,7 @@ def _account(row: Any) -> AccountEntry:
 
 
 def _list(model: Any, text: str) -> list[Any]:
-    return [model.model_validate(item) for item in _memberships.decode(text)]
+    return [model.model_validate(item, extra="ignore") for item in _memberships.decode(text)]
 
 
 def _organisation(

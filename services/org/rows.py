@@ -127,7 +127,7 @@ async def restore(conn: Connection, commit: Commit, ref: int) -> None:
     await write_aggregates(conn, ref, versions)
     models = CONTEXTS["org"]
     known = [event for event in events if event.type in models]
-    await write_rows(conn, [(e.aggregate or "", models[e.type].model_validate_json(bytes(e.data))) for e in known])
+    await write_rows(conn, [(e.aggregate or "", e.read(models[e.type])) for e in known])
 
 
 async def lock_decisions(conn: Connection) -> None:

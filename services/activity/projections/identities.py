@@ -94,25 +94,24 @@ class _Fold:
         self.units: dict[str, str | None] = {}
 
     def take(self, event: Envelope) -> None:
-        data = bytes(event.data)
         match event.type:
             case PersonRegistered.event_type:
-                person = PersonRegistered.model_validate_json(data)
+                person = event.read(PersonRegistered)
                 self.people[person.person] = person.name
             case AccountRegistered.event_type:
-                account = AccountRegistered.model_validate_json(data)
+                account = event.read(AccountRegistered)
                 self.accounts.add((account.platform, account.handle))
             case PublisherRegistered.event_type:
-                publisher = PublisherRegistered.model_validate_json(data)
+                publisher = event.read(PublisherRegistered)
                 self.publishers[publisher.publisher] = publisher
                 self.revoked[publisher.publisher] = False
             case PublisherRevoked.event_type:
-                self.revoked[PublisherRevoked.model_validate_json(data).publisher] = True
+                self.revoked[event.read(PublisherRevoked).publisher] = True
             case MembershipsChanged.event_type:
-                change = MembershipsChanged.model_validate_json(data)
+                change = event.read(MembershipsChanged)
                 self.memberships[change.person] = change
             case UnitDefined.event_type:
-                unit = UnitDefined.model_validate_json(data)
+                unit = event.read(UnitDefined)
                 self.units[unit.unit] = unit.parent
             case _:
                 return  # what intake does not ask about
