@@ -25,7 +25,8 @@ from services.kernel.errors import Refusal
 PAGE = 500
 
 app = typer.Typer(
-    help="Back up and bring back the ledgers; heal one whose database lost its tail.", no_args_is_help=True
+    help="Back up and bring back the ledgers; heal one whose database lost its tail, or all of it.",
+    no_args_is_help=True,
 )
 LedgerName = Annotated[str, typer.Argument(help="org, kpi, activity.0, ...")]
 
@@ -98,12 +99,17 @@ def import_(file: Annotated[Path, typer.Argument(help="A file that `ledger expor
 
 @app.command("heal")
 def heal(ledger: Annotated[str | None, typer.Argument(help="One ledger; default: all.")] = None) -> None:
-    """Read the commits that a database lost back from the stream. Changes nothing where ledger and stream fit."""
+    """Read the commits that a database lost back from the stream. Changes nothing where ledger and stream fit.
+
+    A database that was lost whole takes the stream's ledger for its own.
+    """
     healed = asyncio.run(_heal(Instance.from_environment(), ledger))
     if not healed:
         raise RunnerError("unknown_ledger", f"no service keeps a ledger {ledger}", "opsledger status")
     for name, count in healed.items():
         print(f"{name}: {count} commits read back from the stream" if count else f"{name}: nothing was lost")
+    if healed.get("org"):
+        print("credentials are in no ledger: where they were lost too, publishers get new tokens, people new passwords")
 
 
 async def _heal(instance: Instance, wanted: str | None) -> dict[str, int]:
@@ -129,7 +135,7 @@ def epoch(ledger: LedgerName, yes: Annotated[bool, typer.Option("--yes", help="D
 
     async def start(instance: Instance) -> int:
         async with workshop(instance, ledger.partition(".")[0]) as shop:
-            return await healing.start_epoch(shop.ledger, ledger)
+            return await healing.start_epoch(shop.ledger, ledger, shop.nc)
 
     if ledger.partition(".")[0] not in deciding_services():
         raise RunnerError("unknown_ledger", f"no service keeps a ledger {ledger}", "opsledger status")

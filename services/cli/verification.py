@@ -12,7 +12,7 @@ from nats.aio.client import Client
 
 from contracts.envelope import genesis_hash
 from services.kernel.archive import read_commits
-from services.kernel.broker import current_epoch, last_sequence, read_message
+from services.kernel.broker import current_epoch, last_sequence, read_message, stream_state
 from services.kernel.clock import monotonic
 from services.kernel.codec import Commit
 from services.kernel.database import Database
@@ -106,11 +106,16 @@ async def verify_stream(nc: Client, db: Database, ledger: str, hashes: list[byte
 
 
 def _gap_filler(nc: Client, db: Database, epoch: int, check: Check) -> Fetch:
-    """Return what the reader calls where the stream has no commit to give: rightly so only if it goes by reference."""
+    """Return what the reader calls where the stream has no commit to give: rightly so only if it goes by
+    reference, or lies before where the stream begins."""
 
     async def from_ledger(ledger: str, after: int, limit: int) -> list[Commit]:
         commits = await read_commits(db, ledger, after, limit)
+        state = await stream_state(nc, ledger, epoch)
+        begins = state.first_seq if state is not None else 1
         for commit in commits:
+            if commit.number < begins:
+                continue
             there, by_reference = await read_message(nc, ledger, epoch, commit.number)
             if there is None:
                 check.found(f"nothing, or no commit, stands at {commit.position}")

@@ -15,7 +15,7 @@ import nats
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from nats.js.api import DiscardPolicy, PubAck, RetentionPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, PubAck, RetentionPolicy, StorageType, StreamConfig, StreamState
 from nats.js.client import JetStreamContext
 from nats.js.errors import APIError, NotFoundError
 from nats.js.errors import Error as JetStreamError
@@ -87,8 +87,8 @@ class Publishing(JetStreamContext):
                 future.set_exception(refusal)
 
 
-async def ensure_stream(nc: Client, ledger: str, epoch: int, replicas: int = 1) -> int:
-    """Create the ledger's stream if it is missing; return its last sequence."""
+async def ensure_stream(nc: Client, ledger: str, epoch: int, replicas: int = 1, first: int = 1) -> int:
+    """Create the ledger's stream, beginning at number `first`, if it is missing; return its last sequence."""
     js = nc.jetstream()
     name = stream_name(ledger, epoch)
     try:
@@ -104,30 +104,44 @@ async def ensure_stream(nc: Client, ledger: str, epoch: int, replicas: int = 1) 
                 deny_delete=True,
                 deny_purge=True,
                 num_replicas=replicas,
+                first_seq=first if first > 1 else None,
             )
         )
         log.info("stream_created", extra={"stream": name})
     return int(info.state.last_seq)
 
 
-async def last_sequence(nc: Client, ledger: str, epoch: int) -> int | None:
-    """Return the stream's last sequence, None where there is no stream."""
+async def stream_state(nc: Client, ledger: str, epoch: int) -> StreamState | None:
+    """Return the stream's first and last sequence and the like, None where there is no stream.
+
+    A stream that holds nothing ends one before its first sequence.
+    """
     try:
-        return int((await nc.jetstream().stream_info(stream_name(ledger, epoch))).state.last_seq)
+        return (await nc.jetstream().stream_info(stream_name(ledger, epoch))).state
     except NotFoundError:
         return None
 
 
+async def last_sequence(nc: Client, ledger: str, epoch: int) -> int | None:
+    """Return the stream's last sequence, None where there is no stream."""
+    state = await stream_state(nc, ledger, epoch)
+    return None if state is None else int(state.last_seq)
+
+
 async def current_epoch(nc: Client, ledger: str) -> int | None:
     """Return the highest epoch for which the ledger has a stream, None where it has none."""
+    return max(await epochs(nc, ledger), default=None)
+
+
+async def epochs(nc: Client, ledger: str) -> list[int]:
+    """Return the epochs for which the ledger has a stream."""
     request = json.dumps({"subject": stream_subject(ledger, 1).rsplit(".", 1)[0] + ".*"}).encode()
     answer = json.loads((await nc.request("$JS.API.STREAM.NAMES", request, timeout=5)).data)
     if "error" in answer:
         APIError.from_error(answer["error"])  # raises it
     base = re.escape(stream_name(ledger))
     found = [re.fullmatch(base + r"(?:_E(\d+))?", name) for name in answer.get("streams") or []]
-    epochs = [int(match.group(1) or 1) for match in found if match]
-    return max(epochs, default=None)
+    return sorted(int(match.group(1) or 1) for match in found if match)
 
 
 async def read_message(nc: Client, ledger: str, epoch: int, sequence: int) -> tuple[Commit | None, bool]:

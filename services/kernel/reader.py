@@ -18,7 +18,7 @@ from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
 from contracts.subjects import stream_name
-from services.kernel.broker import current_epoch, last_sequence, read_message
+from services.kernel.broker import current_epoch, last_sequence, read_message, stream_state
 from services.kernel.codec import Commit, from_message
 from services.kernel.projection import Checkpoint
 
@@ -53,6 +53,7 @@ class StreamReader:
         self._heard = 0.0
         self._looked = 0.0
         self._inbox = ""
+        self._before = 0  # commits from the next one on that lie before the stream's beginning
         self._opened = 0  # what arrives for an earlier consumer is ignored
 
     async def seek(self, number: int) -> None:
@@ -85,7 +86,8 @@ class StreamReader:
             return False
         if (await last_sequence(self.nc, self.ledger, epoch) or 0) >= checkpoint.number:
             there, _ = await read_message(self.nc, self.ledger, epoch, checkpoint.number)
-            return there is None or there.hash != checkpoint.hash
+            if there is not None:
+                return there.hash != checkpoint.hash
         commits = await self.fetch(self.ledger, checkpoint.number - 1, 1) if self.fetch is not None else []
         return not commits or commits[0].hash != checkpoint.hash
 
@@ -106,6 +108,8 @@ class StreamReader:
         Raises broker errors; the caller seeks and goes on.
         """
         if self._subscription is None and not await self._open():
+            if self._before:
+                return await self._from_owner(min(self._before, FETCH))
             await asyncio.sleep(min(timeout, 0.2))
             return []
         await self._ask()
@@ -128,11 +132,16 @@ class StreamReader:
             message = self._queue.get_nowait()
 
     async def _open(self) -> bool:
-        """Make a consumer at the next number; fetch from the owner what the stream has dropped. False: no stream."""
+        """Make a consumer at the next number. False: no stream, or it begins `_before` commits later than that."""
+        self._before = 0
         self._epoch = await current_epoch(self.nc, self.ledger)
         if self._epoch is None:
             return False
-        self.head = await last_sequence(self.nc, self.ledger, self._epoch) or 0
+        state = await stream_state(self.nc, self.ledger, self._epoch)
+        self.head = state.last_seq if state is not None else 0
+        self._before = max(0, state.first_seq - self._next) if state is not None else 0
+        if self._before:
+            return False
         if self._next > self.head + 1:  # the stream has lost its tail; the relay is about to fill it again
             return False
         inbox = self.nc.new_inbox()

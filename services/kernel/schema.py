@@ -10,7 +10,8 @@ CREATE TABLE ledger_head (
     ledger_id text NOT NULL,
     epoch     integer NOT NULL DEFAULT 1,
     number    bigint NOT NULL DEFAULT 0,
-    hash      bytea NOT NULL
+    hash      bytea NOT NULL,
+    first_seq bigint NOT NULL DEFAULT 1 -- where its stream begins when it is made anew
 );
 
 CREATE TABLE ledger_commit (

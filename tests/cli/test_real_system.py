@@ -92,3 +92,13 @@ def test_a_dropped_stream_is_filled_again(command: Run) -> None:
     assert "kpi: the stream was dropped and filled again with" in command("stream", "rebuild", "kpi").stdout
     result = command("verify", "--json", "--ledgers-only")
     assert [check for check in json.loads(result.stdout) if check["findings"]] == []
+
+
+def test_a_stream_that_begins_later_is_filled_from_there_and_verified(command: Run) -> None:
+    assert "commits from 3 on" in command("stream", "rebuild", "org", "--first-seq", "3").stdout
+    result = command("verify", "--json")
+    assert [check for check in json.loads(result.stdout) if check["findings"]] == []
+    assert "org: there is no stream of an earlier epoch" in command("stream", "drop-old", "org").stdout
+    beyond = command("stream", "rebuild", "org", "--first-seq", "100000")
+    assert "first_out_of_range" in str(beyond.exception)
+    assert command("stream", "rebuild", "org").exit_code == 0
