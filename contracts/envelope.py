@@ -56,6 +56,7 @@ class CommitMeta(BaseModel):
     command_key: str | None = None
     request_hash: str | None = None  # hex SHA-256 of the request body
     rests_on: dict[str, int] = Field(default_factory=dict)  # ledger name -> position that the decision had read
+    rests_on_epochs: dict[str, int] | None = None  # the epochs of those positions, where later than 1
     reason: str | None = None
     traceparent: str | None = None
 

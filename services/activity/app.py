@@ -107,7 +107,7 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     known, catalogue = KnownIdentities(), CatalogueStore(db)
     await known.load(db)
     intake = Intake(committer, catalogue, known, Limits())
-    intake.rests_on = lambda: identities.applied
+    intake.rests_on, intake.epochs = (lambda: identities.applied), (lambda: identities.epochs)
     service = Service(settings, db, ledger, committer, catalogue, known, Publishers(db), intake)
     app.state.service = service
     _spawn(stack, _seed(app, service))
@@ -175,7 +175,8 @@ async def _sweep(service: Service) -> None:
 
 def _relay_check(relay: Relay) -> Callable[[], Awaitable[dict[str, Any]]]:
     async def check() -> dict[str, Any]:
-        return {"ready": relay.healthy and not relay.ledger.refusals, "sent": relay.sent}
+        refusals = [refusal.code for refusal in relay.ledger.refusals.values()]
+        return {"ready": relay.healthy and not refusals, "sent": relay.sent, "refusals": refusals}
 
     return check
 

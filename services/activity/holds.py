@@ -104,7 +104,7 @@ class Holds:
         found = await work.conn.fetch("SELECT key, event FROM activity_hold WHERE key = ANY($1)", list(ready))
         raw = {record["key"]: msgspec.Raw(record["event"]) for record in found}
         units = [Unit(row.shard, [facts.recorded_line(row, raw[row.key], work.now)], recorded=[row]) for row in rows]
-        work.rests_on(self.service.intake.rests_on())
+        work.rests_on(self.service.intake.rests_on(), self.service.intake.epochs())
         await store.append_units(work, units)
         await self._write(work, rows)
         return len(rows)

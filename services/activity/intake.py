@@ -57,6 +57,7 @@ class Intake:
         self.limits = limits
         self.shards = len(committer.ledger.names)
         self.rests_on: Callable[[], dict[str, int]] = dict  # how far org's ledger has been folded here
+        self.epochs: Callable[[], dict[str, int]] = dict  # and in which epoch
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._lanes = lanes
         self._tasks: list[asyncio.Task[None]] = []
@@ -194,7 +195,7 @@ class Intake:
 
     async def _write(self, work: Work, requests: Sequence[Request], judged: Sequence[Judged], done: Decision) -> None:
         if done.plain or done.units:
-            work.rests_on(self.rests_on())
+            work.rests_on(self.rests_on(), self.epochs())
             await store.append_plain(work, done.plain)
             await store.append_units(work, done.units)
         messages: dict[bytes, str | None] = {}

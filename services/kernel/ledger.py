@@ -156,6 +156,7 @@ class Work:
     command: tuple[str, str, str] | None = None  # scope, key, request hash
     earlier: dict[int, Draft] = field(default_factory=dict)  # by ref, of this transaction's decisions before this one
     _rests_on: dict[str, int] = field(default_factory=dict)
+    _epochs: dict[str, int] = field(default_factory=dict)
     _models: list[bytes] = field(default_factory=list)
     _appended: list[Appended] = field(default_factory=list)
     _raw: list[Draft] = field(default_factory=list)
@@ -228,9 +229,10 @@ class Work:
         self._raw.append(Draft(name, ref, len(events), body, encoding, self))
         return [(ref, len(events))]
 
-    def rests_on(self, positions: dict[str, int]) -> None:
-        """Record that this decision had read other ledgers up to these positions."""
+    def rests_on(self, positions: dict[str, int], epochs: dict[str, int] | None = None) -> None:
+        """Record that this decision had read other ledgers up to these positions, in these epochs (default: 1)."""
         self._rests_on.update(positions)
+        self._epochs.update({name: epoch for name, epoch in (epochs or {}).items() if name in positions and epoch > 1})
 
     def meta_bytes(self) -> bytes:
         if self._meta is None:
@@ -242,6 +244,7 @@ class Work:
                 command_key=key,
                 request_hash=request_hash,
                 rests_on=self._rests_on,
+                rests_on_epochs=self._epochs or None,
                 reason=self.reason,
                 traceparent=self.traceparent,
             )

@@ -18,7 +18,6 @@ from services.kernel.clock import monotonic
 from services.kernel.codec import Commit, Envelope
 from services.kernel.database import Connection, Database, fetch_one
 from services.kernel.errors import Refusal, Unavailable
-from services.kernel.positions import merge
 
 
 class Projection(Protocol):
@@ -152,25 +151,34 @@ async def wait_for(db: Database, projections: Sequence[str], at_least: dict[str,
     Ledgers that the projections do not read are ignored. Raises Unavailable `not_yet_applied` after `timeout`
     seconds; whether a position exists at all is the caller's question (`wait_or_refuse`).
     """
-    wanted = dict(at_least)
+    grounds: dict[str, tuple[int, int]] = {}  # ledger -> (epoch, number) that the commits asked for rested on
     deadline = monotonic() + timeout
     pause = 0.002
-    while wanted:
+    while at_least:
         async with db.conn() as conn:
             rows = await conn.fetch(
-                "SELECT c.ledger, min(c.number) AS number, array_agg(c.rests_on::text) AS rests_on FROM projection p"
-                " JOIN checkpoint c ON c.projection = p.name AND c.version = p.live_version"
-                " WHERE p.name = ANY($1) GROUP BY c.ledger",
+                "SELECT c.ledger, c.epoch, c.number, c.rests_on::text FROM projection p"
+                " JOIN checkpoint c ON c.projection = p.name AND c.version = p.live_version WHERE p.name = ANY($1)",
                 projections,
             )
-        applied = {row["ledger"]: row["number"] for row in rows}
         for row in rows:
-            if row["ledger"] in wanted:
-                wanted = merge(wanted, *(msgspec.json.decode(text, type=dict[str, int]) for text in row["rests_on"]))
-        missing = {ledger: n for ledger, n in wanted.items() if ledger in applied and applied[ledger] < n}
+            if row["ledger"] in at_least or row["ledger"] in grounds:
+                for ledger, at in _rests_on.decode(row["rests_on"]).items():
+                    grounds[ledger] = max(at, grounds.get(ledger, at))
+        missing: dict[str, int] = {}
+        for row in rows:
+            ledger, asked = row["ledger"], at_least.get(row["ledger"], 0)
+            epoch, ground = grounds.get(ledger, (0, 0))
+            if row["epoch"] > epoch:  # what was rested on may have been given up with its epoch
+                ground = 0
+            if row["number"] < max(asked, ground):
+                missing[ledger] = max(asked, ground)
         if not missing:
             return
         if monotonic() > deadline:
             raise Unavailable("not_yet_applied", f"not folded yet: {missing}", "Ask again, or without at_least.")
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+_rests_on = msgspec.json.Decoder(dict[str, tuple[int, int]])

@@ -62,6 +62,7 @@ class Projector:
         self.live = live
         self.projection = projection
         self.applied: dict[str, int] = {}
+        self.epochs: dict[str, int] = {}  # of what is applied
         self.heads: dict[str, int] = {}
         self.alarms: dict[str, str] = {}  # ledger -> why it stands still
         self.start_over: StartOver = _cannot_start_over
@@ -142,8 +143,12 @@ class Projector:
     async def _observe(self, ledger: str) -> None:
         """Another process leads: note how far it is, and try again in a while."""
         async with self.db.conn() as conn:
-            self.applied[ledger] = (await self._checkpoint(conn, ledger))[1].number
+            self._note((await self._checkpoint(conn, ledger))[1])
         await asyncio.sleep(0.5)
+
+    def _note(self, checkpoint: Checkpoint) -> None:
+        self.applied[checkpoint.ledger] = checkpoint.number
+        self.epochs[checkpoint.ledger] = checkpoint.epoch
 
     async def _alarm(self, ledger: str, reason: str) -> None:
         if self.alarms.get(ledger) != reason:
@@ -179,7 +184,7 @@ class Projector:
         if await reader.forked_below(checkpoint):
             raise Forked(f"epoch {checkpoint.epoch} ended before {ledger}:{checkpoint.number}")
         await reader.seek(checkpoint.number)
-        self.applied[ledger] = checkpoint.number
+        self._note(checkpoint)
         while not lock.is_closed():
             commits = await reader.take(self._batch, 1.0)
             self.heads[ledger] = max(reader.head, self.applied[ledger], self.heads.get(ledger, 0))
@@ -190,7 +195,7 @@ class Projector:
                     self.alarms.pop(ledger, None)
                 continue
             checkpoint = await self.flush(version, checkpoint, commits)
-            self.applied[ledger] = checkpoint.number
+            self._note(checkpoint)
             self.alarms.pop(ledger, None)
             for listener in self._listeners:
                 listener(ledger, commits)
@@ -227,13 +232,16 @@ class Projector:
             )
             if live != version:
                 raise StaleCheckpoint(f"{self.projection.name}: version {live} is live, not {version}")
-        rests: dict[str, int] = {}
+        rests: dict[str, tuple[int, int]] = {}  # the latest epoch and the greatest number in it
         for commit in commits:
-            for ledger, number in (commit.metadata().get("rests_on") or {}).items():
-                rests[ledger] = max(number, rests.get(ledger, 0))
+            meta = commit.metadata()
+            for ledger, number in (meta.get("rests_on") or {}).items():
+                at = ((meta.get("rests_on_epochs") or {}).get(ledger, 1), number)
+                rests[ledger] = max(at, rests.get(ledger, at))
         moved = await conn.fetchval(
             "UPDATE checkpoint SET number = $5, hash = $6, ledger_id = $7, epoch = $8, applied_at = $9,"
-            " rests_on = rests_on || $10::text::jsonb"
+            " rests_on = rests_on || (SELECT coalesce(jsonb_object_agg(key, greatest(value, rests_on -> key)), '{}')"
+            " FROM jsonb_each($10::text::jsonb))"
             " WHERE projection = $1 AND version = $2 AND ledger = $3 AND number = $4"
             " AND hash IS NOT DISTINCT FROM $11 RETURNING true",
             self.projection.name, version, last.ledger, old.number, last.number, last.hash, last.ledger_id, last.epoch,

@@ -72,7 +72,7 @@ CREATE TABLE checkpoint (
     epoch      integer NOT NULL DEFAULT 1,
     number     bigint NOT NULL DEFAULT 0,
     hash       bytea,
-    rests_on   jsonb NOT NULL DEFAULT '{}',
+    rests_on   jsonb NOT NULL DEFAULT '{}', -- ledger -> [epoch, number]: the greatest that its commits rested on
     applied_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (projection, version, ledger)
 ) WITH (fillfactor = 50);

@@ -84,6 +84,11 @@ class Kpi:
         """Every ledger that figures are made of."""
         return sorted({ledger for one in self.projectors.values() for ledger in one.projection.ledgers})
 
+    @property
+    def epochs(self) -> dict[str, int]:
+        """Ledger -> epoch of what has been folded of it."""
+        return {ledger: epoch for one in self.projectors.values() for ledger, epoch in one.epochs.items()}
+
     async def wait_for(self, projections: Sequence[str], at_least: dict[str, int]) -> None:
         """Wait until the projections hold these positions; Refusal `position_beyond_head` for what does not exist.
 

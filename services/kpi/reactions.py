@@ -133,7 +133,7 @@ class AlertWorker:
         self, figures: list[Attainment], instant: datetime, positions: dict[str, int], complete: bool
     ) -> None:
         async def decide(work: Work) -> None:
-            work.rests_on(positions)
+            work.rests_on(positions, self.kpi.epochs)
             # The rows are written with the commits, so they are the aggregates' state; the versions, read before
             # them, guard it.
             names = [alerts.aggregate_of(alerts.key_of(figure)) for figure in figures]

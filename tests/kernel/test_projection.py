@@ -167,3 +167,39 @@ async def test_waiting_includes_what_a_commit_rested_on(context: Context) -> Non
     with pytest.raises(Unavailable):
         await wait_for(context.db, ["totals"], {CONTEXT: 1}, timeout=1)
     assert await context.totals() == {"a": 1}
+
+
+async def resting_on(context: Context, **grounds: tuple[int, int]) -> None:
+    async def decide(work) -> None:
+        work.append("a", await work.version("a"), [Raised(counter="a", by=1)])
+        names = {name.replace("_", "."): at for name, at in grounds.items()}
+        work.rests_on({name: n for name, (_, n) in names.items()}, {name: e for name, (e, _) in names.items()})
+
+    number = (await context.committer.submit(decide)).positions[CONTEXT]
+    await eventually(lambda: context.projector.applied.get(CONTEXT) == number)
+
+
+async def test_a_checkpoint_keeps_the_greatest_position_that_its_commits_rested_on(context: Context) -> None:
+    projection = Totals(ledgers=(CONTEXT, "activity.0"))
+    await context.follow(projection)
+    for position in (5, 3):  # two replicas that decide: the second had folded less
+        await resting_on(context, activity_0=(1, position))
+    async with context.db.conn() as conn:
+        await conn.execute("UPDATE checkpoint SET number = 4 WHERE ledger = 'activity.0'")
+    with pytest.raises(Unavailable, match=r"activity\.0.*5"):
+        await wait_for(context.db, ["totals"], {CONTEXT: 2}, timeout=0.1)
+
+
+async def test_a_position_of_an_epoch_that_was_given_up_is_not_waited_for(context: Context) -> None:
+    projection = Totals(ledgers=(CONTEXT, "activity.0"))
+    await context.follow(projection)
+    await resting_on(context, activity_0=(1, 100))
+    async with context.db.conn() as conn:
+        await conn.execute("UPDATE checkpoint SET number = 60, epoch = 2 WHERE ledger = 'activity.0'")
+    await wait_for(context.db, ["totals"], {CONTEXT: 1}, timeout=0.1)
+    await resting_on(context, activity_0=(2, 61))
+    with pytest.raises(Unavailable, match="61"):  # the later epoch's, though the number is less
+        await wait_for(context.db, ["totals"], {CONTEXT: 2}, timeout=0.1)
+    await resting_on(context, activity_0=(1, 100))
+    with pytest.raises(Unavailable, match="61"):
+        await wait_for(context.db, ["totals"], {CONTEXT: 3}, timeout=0.1)

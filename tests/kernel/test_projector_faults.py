@@ -131,7 +131,7 @@ async def test_waiting_looks_at_every_projections_grounds(context: Context) -> N
         await conn.execute(
             "INSERT INTO projection VALUES ('one', 1, 2), ('two', 1, 2), ('org', 1, 2);"
             "INSERT INTO checkpoint (projection, version, ledger, number, rests_on) VALUES"
-            " ('one', 1, 'act', 5, '{\"base\": 9}'), ('two', 1, 'act', 5, '{\"base\": 10}'),"
+            " ('one', 1, 'act', 5, '{\"base\": [1, 9]}'), ('two', 1, 'act', 5, '{\"base\": [1, 10]}'),"
             " ('org', 1, 'base', 9, '{}')"
         )
     with pytest.raises(Unavailable, match="base"):  # 10 has not been folded
