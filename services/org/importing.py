@@ -26,6 +26,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from contracts.org import Absence, Membership, RoleGrant, UnitKind, Validity
 from services.kernel.errors import Refusal
+from services.org.yaml_text import read_yaml
 
 ERRORS_SHOWN = 100
 CSV_COLUMNS = ("person", "name", "unit", "post", "since", "until")
@@ -102,42 +103,16 @@ class OrganisationFile(_Entry):
     publishers: list[PublisherEntry] = Field(default_factory=list)
 
 
-_Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C parser, where it was built
-
-
-class _AsWritten(_Loader):  # type: ignore[misc, valid-type]
-    """YAML whose scalars stay text: a staff number 0012 is not the octal number ten. Only null is resolved."""
-
-
-_AsWritten.yaml_implicit_resolvers = {
-    first: [
-        (tag, pattern) for tag, pattern in resolvers if tag in ("tag:yaml.org,2002:null", "tag:yaml.org,2002:merge")
-    ]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-
-
-def _mapping(loader: _AsWritten, node: yaml.MappingNode) -> dict[Any, Any]:
-    """A mapping in which no key stands twice: the first one would be lost in silence."""
-    loader.flatten_mapping(node)
-    keys = [loader.construct_object(key) for key, _ in node.value]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise yaml.constructor.ConstructorError(None, None, f"the key {key!r} stands twice", node.start_mark)
-    found: dict[Any, Any] = loader.construct_mapping(node, deep=True)
-    return found
-
-
-_AsWritten.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
-
-
 def read_file(body: bytes, content_type: str) -> OrganisationFile:
     """Return a file's content. Raises InvalidFile: `unreadable_file`, `bad_value`, `duplicate_entry`."""
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise _unreadable(f"not UTF-8 at byte {error.start}", "Save the file as UTF-8.") from error
-    raw = _read_csv(text) if "csv" in content_type else _read_yaml(text)
+    try:
+        raw = _read_csv(text) if "csv" in content_type else _read_yaml(text)
+    except csv.Error as error:
+        raise _unreadable(f"not readable as CSV: {error}", "Check quotes and the length of the cells.") from error
     try:
         file = OrganisationFile.model_validate(raw)
     except ValidationError as error:
@@ -148,11 +123,7 @@ def read_file(body: bytes, content_type: str) -> OrganisationFile:
 
 def _read_yaml(text: str) -> Any:
     try:
-        loader = _AsWritten(text)
-        try:
-            raw = loader.get_single_data()
-        finally:
-            loader.dispose()
+        raw = read_yaml(text)
     except yaml.YAMLError as error:
         raise _unreadable(" ".join(str(error).split()), "Check the YAML at that place.") from error
     return {key: value if value is not None else [] for key, value in raw.items()} if isinstance(raw, dict) else raw
