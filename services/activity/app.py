@@ -40,6 +40,7 @@ from services.kernel.rebuild import start_over
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
+from services.kernel.upkeep import CommandUpkeep
 from services.kernel.web import add_check, create_app
 
 __all__ = ["create", "restore"]  # restore: what healing and import call
@@ -88,6 +89,7 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
         add_check(app, f"relay {name}", _relay_check(relay))
     committer = GroupCommitter(ledger, lanes=2)
     await _run(stack, committer)
+    await _run(stack, CommandUpkeep(db, settings.command_days))
     app.state.ledger = ledger
     owner = OwnerClient({"org": settings.org_url}, ServiceToken(settings))
     stack.push_async_callback(owner.close)

@@ -157,6 +157,7 @@ async def _restore_command(conn: Connection, commit: Commit, ref: int) -> None:
     meta = commit.metadata()
     if meta.get("command_key"):
         await conn.execute(
-            "INSERT INTO command (scope, key, request_hash, ref) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
-            meta["command_scope"], meta["command_key"], meta["request_hash"], ref,
+            "INSERT INTO command (scope, key, request_hash, ref, at) VALUES ($1, $2, $3, $4, $5::text::timestamptz)"
+            " ON CONFLICT DO NOTHING",
+            meta["command_scope"], meta["command_key"], meta["request_hash"], ref, meta["recorded_at"],
         )  # fmt: skip

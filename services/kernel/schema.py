@@ -55,6 +55,7 @@ CREATE TABLE command (
     at           timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (scope, key)
 );
+CREATE INDEX command_at ON command USING brin (at);
 
 CREATE TABLE projection (
     name         text PRIMARY KEY,

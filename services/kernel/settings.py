@@ -28,6 +28,7 @@ class Settings(BaseSettings):
     activity_shards: int = Field(default=1, ge=1, le=256)
     service_secret: SecretStr = SecretStr("")
     commit_limit_bytes: int = Field(default=524_288, ge=4096)
+    command_days: int = Field(default=35, ge=30)  # that an idempotency key is remembered
     log_level: str = "INFO"
 
     # org only: what it checks grants against, and what it signs NATS permissions with

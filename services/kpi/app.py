@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from services.kernel.archive import OwnerClient
 from services.kernel.auth import Authenticator, allow, load_trust
+from services.kernel.bad_values import refuse_bad_values
 from services.kernel.broker import connect
 from services.kernel.committer import GroupCommitter
 from services.kernel.database import Database
@@ -27,6 +28,7 @@ from services.kernel.rebuild import start_over
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
+from services.kernel.upkeep import CommandUpkeep
 from services.kernel.web import add_check, create_app
 from services.kpi import api_alerts, api_policies, api_reads, api_stream
 from services.kpi.changes import Changes
@@ -71,6 +73,7 @@ def create(settings: Settings) -> FastAPI:
             yield
 
     app = create_app("opsledger kpi", settings, lifespan)
+    refuse_bad_values(app)
     for router in (api_reads.router, api_policies.router, api_stream.router, api_alerts.router):
         app.include_router(router)
     app.include_router(ledger_router(allow("ledger.read").dependency))
@@ -121,7 +124,8 @@ async def _start(app: FastAPI, kpi: Kpi, stack: AsyncExitStack) -> None:
         projector.start_over = lambda db, projection, reader: start_over(db, kpi.fresh()[projection.name], reader)
     app.state.alerts = alerts = AlertWorker(kpi)
     app.state.read_models = models = ReadModels(kpi.db, kpi.projectors, kpi.fresh, kpi.reader)
-    parts: list[Part] = [relay, kpi.committer, *kpi.projectors.values(), kpi.changes, alerts, models]
+    upkeep = CommandUpkeep(kpi.db, kpi.settings.command_days)
+    parts: list[Part] = [relay, kpi.committer, *kpi.projectors.values(), kpi.changes, alerts, models, upkeep]
     for part in parts:
         await part.start()
         stack.push_async_callback(part.stop)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from fastapi import FastAPI
 
 from services.kernel.auth import Authenticator, allow, load_trust
+from services.kernel.bad_values import refuse_bad_values
 from services.kernel.broker import BROKEN, connect
 from services.kernel.committer import GroupCommitter
 from services.kernel.database import Database
@@ -21,6 +22,7 @@ from services.kernel.ledger_api import ledger_router
 from services.kernel.migrate import migrate
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
+from services.kernel.upkeep import CommandUpkeep
 from services.kernel.web import add_check, create_app
 from services.org import api_commands, api_publishers, api_reads, api_tokens
 from services.org.commanding import Org
@@ -45,6 +47,7 @@ class Part(Protocol):
 def create(settings: Settings) -> FastAPI:
     """Return the app; everything is opened in its lifespan."""
     app = create_app("opsledger org", settings, partial(_lifespan, settings))
+    refuse_bad_values(app)
     for module in (api_tokens, api_reads, api_commands, api_publishers):
         app.include_router(module.router)
     app.include_router(ledger_router(allow("ledger.read").dependency))
@@ -71,6 +74,7 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     committer = GroupCommitter(ledger)
     await _run(stack, relay)
     await _run(stack, committer)
+    await _run(stack, CommandUpkeep(db, settings.command_days))
     kick = await _kicker(settings, stack)
     seed = settings.nats_issuer_seed.get_secret_value()
     if seed:

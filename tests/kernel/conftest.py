@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from services.kernel.broker import connect
+from tests.conftest import sql
 from tests.eventually import eventually
 from tests.kernel.given import Context, create_schema, open_context
 
@@ -26,3 +28,12 @@ async def admin(nats_server):
     nc = await connect(nats_server.url, "admin", nats_server.users["admin"], name="admin")
     yield nc
     await nc.close()
+
+
+@pytest.fixture
+def second_database(postgres) -> Iterator[str]:
+    """A dependant's own database."""
+    name, password = f"t_{secrets.token_hex(6)}", secrets.token_hex(12)
+    sql(postgres.dsn(), f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
+    yield postgres.dsn(name, name, password)
+    sql(postgres.dsn(), f"DROP DATABASE {name} WITH (FORCE)", f"DROP ROLE {name}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,15 +15,6 @@ from tests.conftest import sql
 from tests.eventually import eventually
 from tests.kernel.given import CONTEXT, Context, Raised, create_schema, open_context
 from tests.kernel.test_relay import restore, stream_holds, totals_are
-
-
-@pytest.fixture
-def second_database(postgres) -> Iterator[str]:
-    """A dependant's own database."""
-    name, password = f"t_{secrets.token_hex(6)}", secrets.token_hex(12)
-    sql(postgres.dsn(), f"CREATE ROLE {name} LOGIN PASSWORD '{password}'", f"CREATE DATABASE {name} OWNER {name}")
-    yield postgres.dsn(name, name, password)
-    sql(postgres.dsn(), f"DROP DATABASE {name} WITH (FORCE)", f"DROP ROLE {name}")
 
 
 @pytest.fixture
