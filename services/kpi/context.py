@@ -36,13 +36,19 @@ class Heads:
         self._client = client
         self._nc = nc
 
-    async def of(self, ledgers: Sequence[str]) -> dict[str, int]:
-        """Return ledger -> number of its last commit. OSError when neither owner nor broker answers."""
+    async def of(self, ledgers: Sequence[str], *, sure: bool = False) -> dict[str, int]:
+        """Return ledger -> number of its last commit. OSError when neither owner nor broker answers.
+
+        `sure`: what no owner vouches for (it is silent, or its ledger is refused: its tail may be lost) is an OSError
+        too. The broker may be behind the ledger.
+        """
         found: dict[str, int] = {}
         for context in sorted({ledger.partition(".")[0] for ledger in ledgers}):
-            found |= await self._asked(context)
+            found |= await self._asked(context, sure=sure)
         for ledger in ledgers:
             if ledger not in found:
+                if sure:
+                    raise OSError(f"the owner of {ledger} does not say how far it is")
                 epoch = await current_epoch(self._nc, ledger)
                 found[ledger] = (await last_sequence(self._nc, ledger, epoch) or 0) if epoch else 0
         return {ledger: found[ledger] for ledger in ledgers}
@@ -51,15 +57,17 @@ class Heads:
         """Return the number of a ledger's last commit. OSError as `of`."""
         return (await self.of([ledger]))[ledger]
 
-    async def _asked(self, context: str) -> dict[str, int]:
+    async def _asked(self, context: str, *, sure: bool) -> dict[str, int]:
         try:
             headers = {"Authorization": f"Bearer {await self._tokens()}"}
             answer = await self._client.get(f"{self._urls[context]}/v1/ledger/head", headers=headers)
             answer.raise_for_status()
-            heads: dict[str, int] = answer.json()["heads"]
+            body = answer.json()
+            heads: dict[str, int] = body["heads"]
+            doubtful = body.get("refusals", {}) if sure else ()
         except Exception:  # whatever the owner's trouble is: the broker knows nearly as much
             return {}
-        return heads
+        return {ledger: number for ledger, number in heads.items() if ledger not in doubtful}
 
 
 @dataclass(slots=True)

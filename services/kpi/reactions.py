@@ -30,6 +30,7 @@ LOCK = 0x616C7274  # advisory lock of the worker
 PRINCIPAL = "service:kpi"
 ROUTE = "alerts"
 TOGETHER = 256  # transitions of one commit at most
+ASK_AGAIN = 5.0  # seconds before a silent owner is asked again
 FIRST_REST = 0.2  # seconds that changes gather before a look
 
 
@@ -58,6 +59,8 @@ class AlertWorker:
         self._duty = duty
         self._poll = poll
         self._inputs = Inputs()
+        self._ask_again = 0.0  # when an owner that was silent is asked the next time
+        self._lock: asyncpg.Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -69,29 +72,38 @@ class AlertWorker:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        lock: asyncpg.Connection | None = None
         async with self.kpi.changes.subscribe() as changed:
-            while True:
-                try:
-                    lock = await self._lead(lock)
-                    if lock is not None:
-                        await self._work_while_due()
-                except PASSING as error:
-                    log.warning("alerts_interrupted", extra={"error": repr(error)})
-                except Exception:
-                    log.exception("alerts_failed")
-                    await asyncio.sleep(5)
-                if await changed.take(self._poll if lock is None else 30.0) != set():
-                    await asyncio.sleep(FIRST_REST)
+            try:
+                while True:
+                    try:
+                        if await self._leads():
+                            await self._work_while_due()
+                    except PASSING as error:
+                        log.warning("alerts_interrupted", extra={"error": repr(error)})
+                    except Exception:
+                        log.exception("alerts_failed")
+                        await asyncio.sleep(5)
+                    if await changed.take(self._poll if self._lock is None else 30.0) != set():
+                        await asyncio.sleep(FIRST_REST)
+            finally:
+                self._unlock()
 
-    async def _lead(self, lock: asyncpg.Connection | None) -> asyncpg.Connection | None:
-        if lock is not None and not lock.is_closed():
-            return lock
-        lock = await self.kpi.db.dedicated()
-        if await lock.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
-            return lock
-        await lock.close()
-        return None
+    async def _leads(self) -> bool:
+        """Whether this process is the one that works; tries to become it."""
+        if self._lock is not None and not self._lock.is_closed():
+            return True
+        self._unlock()
+        self._lock = await self.kpi.db.dedicated()
+        if await self._lock.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+            return True
+        self._unlock()
+        return False
+
+    def _unlock(self) -> None:
+        """End the connection, and with it the lock, at once: also while this task is being cancelled."""
+        if self._lock is not None:
+            self._lock.terminate()
+            self._lock = None
 
     async def _work_while_due(self) -> None:
         more = True
@@ -123,10 +135,19 @@ class AlertWorker:
         return True
 
     async def _await_inputs(self) -> None:
-        """On a new day find out what has been recorded by now: the days before are complete once it is applied."""
+        """On a new day find out what has been recorded by now: the days before are complete once it is applied.
+
+        While an owner does not say, nothing is complete; everything but "missed" is decided all the same.
+        """
         today = self.today or clock.now().astimezone(self.kpi.settings.zone).date()
-        if self._inputs.awaited_day != today:
-            self._inputs.awaited = await self.kpi.heads.of(self.kpi.ledgers)
+        if self._inputs.awaited_day == today or clock.monotonic() < self._ask_again:
+            return
+        try:
+            self._inputs.awaited = await self.kpi.heads.of(self.kpi.ledgers, sure=True)
+        except OSError as error:
+            self._ask_again = clock.monotonic() + ASK_AGAIN
+            log.warning("inputs_not_known", extra={"error": str(error)})
+        else:
             self._inputs.awaited_day = today
 
     async def _decide(

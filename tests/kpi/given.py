@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -90,6 +92,15 @@ def void(target: ActivityRecorded) -> ActivityVoided:
 
 
 @dataclass
+class Owners:
+    """What the owners of the other ledgers answer when they are asked how far they are."""
+
+    silent: bool = False
+    ahead: int = 0  # commits that they have beyond what there is
+    refusals: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass
 class World:
     """Other contexts' ledgers, and the running service."""
 
@@ -98,6 +109,7 @@ class World:
     activity: GroupCommitter
     app: FastAPI
     client: httpx.AsyncClient
+    owners: Owners = field(default_factory=lambda: Owners())
 
     @property
     def kpi(self) -> Kpi:
@@ -128,6 +140,10 @@ class World:
         done = await self.activity.submit(decide)
         return ",".join(f"{ledger}:{number}" for ledger, number in done.positions.items())
 
+    async def say_something(self) -> str:
+        """Append an org commit that changes nothing that counts."""
+        return await self.say(PersonRegistered(person="9", name="Nobody"))
+
     async def get(self, path: str, who: str, **params: Any) -> httpx.Response:
         return await self.client.get(path, params=params, headers={"Authorization": f"Bearer {who}"})
 
@@ -138,6 +154,34 @@ class World:
 
     async def post(self, path: str, who: str, body: Any) -> httpx.Response:
         return await self.client.post(path, json=body, headers={"Authorization": f"Bearer {who}"})
+
+
+@asynccontextmanager
+async def owners(world: World) -> AsyncIterator[None]:
+    """Answer `/v1/ledger/head` over HTTP for org and activity, as `world.owners` says."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                await reader.readuntil(b"\r\n\r\n")
+                async with world.db.conn() as conn:
+                    rows = await conn.fetch("SELECT ledger, number FROM ledger_head WHERE ledger <> 'kpi'")
+                heads = {row["ledger"]: row["number"] + world.owners.ahead for row in rows}
+                body = json.dumps({"heads": heads, "refusals": world.owners.refusals}).encode()
+                status = b"503 Unavailable" if world.owners.silent else b"200 OK"
+                head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
+                writer.write(head % (status, len(body)) + body)
+                await writer.drain()
+
+    async def service_token() -> str:
+        return "token"
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    world.kpi.heads._urls = {"org": url, "activity": url}
+    world.kpi.heads._tokens = service_token  # type: ignore[assignment]
+    yield
+    server.close()
 
 
 async def populate(world: World) -> str:

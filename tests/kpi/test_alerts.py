@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from services.kernel.archive import read_commits
+from services.kpi import reactions
 from services.kpi.alerts import NEW, Alert, decide, evolve, transitions
-from services.kpi.reactions import AlertWorker
+from services.kpi.reactions import LOCK, AlertWorker
 from services.kpi.rules import Attainment
 from tests.eventually import eventually
-from tests.kpi.given import World, activity, token, void
+from tests.kpi.given import World, activity, owners, token, void
 
 DAY = date(2026, 10, 14)
 DIRECTOR = token("9", ("director", None))
@@ -62,11 +64,12 @@ def test_an_event_carries_what_it_was_decided_on() -> None:
 
 
 @pytest.fixture
-async def ready(world: World, policy: dict[str, Any]) -> World:
+async def ready(world: World, policy: dict[str, Any]) -> AsyncIterator[World]:
     await world.app.state.alerts.stop()  # each test looks by itself, on a day of its own
     await eventually(lambda: world.kpi.projectors["trust"].applied.get("org", 0) >= 1)
     assert (await world.post("/v1/policies", DIRECTOR, policy)).status_code == 201
-    return world
+    async with owners(world):
+        yield world
 
 
 async def changed(world: World) -> list[tuple[str, str, str, str, str]]:
@@ -122,3 +125,60 @@ async def test_time_alone_makes_a_month_missed_once_it_is_over(ready: World) -> 
     assert before == []
     assert ("H-35a", "person", "1", "2026-10", "missed") in after
     assert after == again
+
+
+async def missed(world: World) -> list[tuple[str, str, str, str, str]]:
+    return [c for c in await changed(world) if c[3] == "2026-10" and c[4] == "missed"]
+
+
+async def test_missed_waits_for_an_owner_that_is_silent(ready: World, monkeypatch) -> None:
+    monkeypatch.setattr(reactions, "ASK_AGAIN", 0.0)
+    worker = AlertWorker(ready.kpi)
+    worker.today = date(2026, 11, 1)
+    ready.owners.silent = True  # the broker is not: what it holds may be less than was recorded
+    await settle(worker)
+    assert await missed(ready) == []
+    ready.owners.silent = False
+    ready.owners.refusals = {"activity.0": "database_lost_tail"}
+    await settle(worker)
+    assert await missed(ready) == []
+    ready.owners.refusals = {}
+    await settle(worker)
+    assert ("H-35a", "person", "1", "2026-10", "missed") in await missed(ready)
+
+
+async def test_missed_waits_until_what_the_owners_named_is_applied(ready: World, monkeypatch) -> None:
+    worker = AlertWorker(ready.kpi)
+    worker.today = date(2026, 11, 1)
+    ready.owners.ahead = 1  # one commit more than has come over the broker
+    await settle(worker)
+    assert await missed(ready) == []
+    at = await ready.happen(activity("1", "weibo.post", DAY, account="w", form="original", quantity=100))
+    await ready.data("/v1/attainments", DIRECTOR, period="2026-10", id="1", at_least=at)
+    await ready.say_something()
+    await settle(worker)
+    said = await missed(ready)
+    assert ("H-35a", "person", "2", "2026-10", "missed") in said
+    assert ("H-35a", "person", "1", "2026-10", "missed") not in said
+
+
+async def test_a_worker_that_stops_lets_go_of_its_lock(ready: World) -> None:
+    async def locks() -> int:
+        async with ready.kpi.db.conn() as conn:
+            return await conn.fetchval(
+                "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+                " WHERE locktype = 'advisory' AND objid = $1 AND datname = current_database()", LOCK,
+            )  # fmt: skip
+
+    async def held() -> bool:
+        return await locks() == 1
+
+    async def free() -> bool:
+        return await locks() == 0
+
+    await eventually(free)
+    first = AlertWorker(ready.kpi)
+    await first.start()
+    await eventually(held)
+    await first.stop()
+    await eventually(free, timeout=5)
