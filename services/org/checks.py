@@ -7,6 +7,7 @@ same organisation.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -18,9 +19,10 @@ from contracts.subjects import PUBLISHER_PATTERN
 from services.kernel.errors import Refusal
 from services.org.domain import Account, Organisation, Publisher, Unit
 
-UNIT_ID = re.compile(r"^[a-z0-9][a-z0-9-]{0,39}$")
-PERSON_ID = re.compile(r"^[^\s/+,:%?#]{1,40}$")
+UNIT_ID = re.compile(r"[a-z0-9][a-z0-9-]{0,39}")
+PERSON_ID = re.compile(r"[^\s/+,:%?#]{1,40}")
 CONTEXTS = ("activity", "tickets")
+ORDER_LIMIT = 1_000_000
 RANK = {"centre": 0, "department": 1, "group": 2}
 OF_A_UNIT = ("department_head", "group_leader")
 
@@ -29,23 +31,37 @@ def _wrong(code: str, detail: str, field: str, remedy: str) -> Refusal:
     return Refusal(code, detail, status=422, field=field, remedy=remedy)
 
 
+def is_text(value: str) -> bool:
+    """Whether a text can be kept and shown in a line: no control characters, no half of a surrogate pair."""
+    return not any(unicodedata.category(character) in ("Cc", "Cs") for character in value)
+
+
+def check_post_id(post: str) -> None:
+    if not post.strip() or len(post) > 100 or not is_text(post):
+        remedy = "Use 1 to 100 characters without control characters."
+        raise _wrong("bad_post", f"{post[:120]!r} is no post id", "post", remedy)
+
+
 def check_name(name: str, field: str) -> None:
-    if not name.strip() or len(name) > 200:
-        raise _wrong("bad_name", "a name has 1 to 200 characters", field, "Give a name.")
+    if not name.strip() or len(name) > 200 or not is_text(name):
+        remedy = "Give a name in one line."
+        raise _wrong("bad_name", "a name has 1 to 200 characters, none of them a control character", field, remedy)
 
 
 def check_person_id(person: str) -> None:
-    if not PERSON_ID.match(person):
-        remedy = "Use 1 to 40 characters without spaces and / + , : % ? #."
+    if not PERSON_ID.fullmatch(person) or not is_text(person):
+        remedy = "Use 1 to 40 characters without spaces, control characters and / + , : % ? #."
         raise _wrong("bad_person", f"{person!r} is no staff number", "person", remedy)
 
 
 def check_unit(organisation: Organisation, new: Unit) -> None:
     """A unit stands under one of a wider kind; the centre under nothing; no unit under itself."""
-    if not UNIT_ID.match(new.unit):
+    if not UNIT_ID.fullmatch(new.unit):
         raise _wrong("bad_unit", f"{new.unit!r} is no unit id", "unit", "Use 1 to 40 of a-z, 0-9 and -.")
     check_name(new.name_zh, "name_zh")
     check_name(new.name_en, "name_en")
+    if abs(new.order) > ORDER_LIMIT:
+        raise _wrong("bad_order", "units are ordered by small numbers", "order", f"Use at most {ORDER_LIMIT}.")
     if new.kind == "centre":
         if new.parent is not None:
             raise _wrong("centre_has_no_parent", "a centre stands under nothing", "parent", "Leave parent out.")
@@ -121,9 +137,9 @@ def _check_spans(spans: Sequence[Validity], code: str, field: str) -> tuple[Vali
 
 def check_account(organisation: Organisation, new: Account) -> Account:
     """An account is (platform, handle), exact strings; its owner is on record; its spans do not overlap."""
-    if not new.platform.strip() or "/" in new.platform or len(new.platform) > 100:
+    if not new.platform.strip() or "/" in new.platform or len(new.platform) > 100 or not is_text(new.platform):
         raise _wrong("bad_platform", f"{new.platform!r}", "platform", "1 to 100 characters without /.")
-    if not new.handle.strip() or len(new.handle) > 200:
+    if not new.handle.strip() or len(new.handle) > 200 or not is_text(new.handle):
         raise _wrong("bad_handle", f"{new.handle!r}", "handle", "Give 1 to 200 characters.")
     if new.owner is not None and new.owner not in organisation.people:
         remedy = "Register the person first, or leave the owner out."
@@ -155,7 +171,7 @@ def check_roles(organisation: Organisation, roles: Sequence[RoleGrant]) -> tuple
 
 def check_publisher(organisation: Organisation, new: Publisher) -> Publisher:
     """A source belongs to one publisher: events are told apart by (source, id)."""
-    if not PUBLISHER_PATTERN.match(new.publisher):
+    if not PUBLISHER_PATTERN.fullmatch(new.publisher):
         raise _wrong("bad_publisher", f"{new.publisher!r}", "publisher", "Use 1 to 40 of a-z, 0-9 and -.")
     if not new.types or not all(new.types):
         remedy = 'Name activity types, e.g. "forum.post", or "*" for all.'

@@ -24,6 +24,7 @@ from services.org.checks import (
     check_memberships,
     check_name,
     check_person_id,
+    check_post_id,
     check_publisher,
     check_roles,
     check_unit,
@@ -124,6 +125,7 @@ def _retire_unit(organisation: Organisation, command: RetireUnit) -> list[OrgEve
 
 def _define_post(organisation: Organisation, command: DefinePost) -> list[OrgEvent]:
     new = command.post
+    check_post_id(new.post)
     check_name(new.name_zh, "name_zh")
     check_name(new.name_en, "name_en")
     if new.unit is not None and new.unit not in organisation.units:
