@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import date
 from typing import Any
 
 from services.kernel.errors import Refusal
@@ -86,7 +87,8 @@ def columns(version: PolicyVersion, wanted: Iterable[str]) -> list[dict[str, Any
 def period(text: str, field: str = "period") -> Period:
     """Return the period that a parameter names; Refusal `bad_period` for anything else."""
     try:
-        return parse_period(text)
+        asked = parse_period(text)
+        date.fromordinal(asked.last + 1)  # rules look a day beyond; the calendar has an end
     except ValueError as error:
         raise Refusal(
             "bad_period",
@@ -95,3 +97,4 @@ def period(text: str, field: str = "period") -> Period:
             field=field,
             remedy="Write a month 2026-10, an ISO week 2026-W43 or a day 2026-10-17.",
         ) from error
+    return asked

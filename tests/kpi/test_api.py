@@ -180,3 +180,17 @@ async def test_projections_say_where_they_are_and_a_rebuild_finds_no_difference(
     assert (found["differences"], found["switched"]) == ([], True)
     mine = await ready.data("/v1/attainments", DIRECTOR, period="2026-10", id="1")
     assert figures(mine)["H-35a"] == "17"
+
+
+async def test_periods_at_the_calendar_s_end_and_ids_that_cannot_be_are_refused(ready: World) -> None:
+    for period in ("9999-12-31", "9999-W52", "9999-12"):
+        for path, more in (
+            ("/v1/attainments", {"id": "1"}),
+            ("/v1/table", {"unit": "promotion"}),
+            ("/v1/explain", {"id": "1", "scope": "person", "quota": "H-31a"}),
+            ("/v1/alerts", {}),
+        ):
+            answer = await ready.get(path, DIRECTOR, period=period, **more)
+            assert (answer.status_code, answer.json()["code"]) == (422, "bad_period"), (path, answer.text)
+    answer = await ready.get("/v1/attainments", DIRECTOR, period="2026-10", id="\x00")
+    assert (answer.status_code, answer.json()["code"]) == (422, "bad_value"), answer.text
