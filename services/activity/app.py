@@ -24,6 +24,7 @@ from services.activity.restore import restore
 from services.activity.service import Service
 from services.kernel.archive import OwnerClient
 from services.kernel.auth import Authenticator, allow, load_trust
+from services.kernel.bad_values import refuse_bad_values
 from services.kernel.broker import connect
 from services.kernel.clock import now
 from services.kernel.committer import GroupCommitter
@@ -52,6 +53,7 @@ COLLECT = (50_000, 20, 20)  # a batch makes tens of thousands of objects, hardly
 def create(settings: Settings) -> FastAPI:
     """Return the app; everything is opened in its lifespan."""
     app = create_app("opsledger activity", settings, partial(_lifespan, settings))
+    refuse_bad_values(app)
     for router in (api_events.router, api.router, api_changes.router, api_evidence.router, api_quarantine.router):
         app.include_router(router)
     app.include_router(ledger_router(allow("ledger.read").dependency))
@@ -87,7 +89,8 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
         relay = Relay(ledger, name, nc)
         await _run(stack, relay)
         add_check(app, f"relay {name}", _relay_check(relay))
-    committer = GroupCommitter(ledger, lanes=2)
+    # Intake merges requests into decisions itself; one decision a transaction keeps its locks in one sorted order.
+    committer = GroupCommitter(ledger, lanes=2, limit=1)
     await _run(stack, committer)
     await _run(stack, CommandUpkeep(db, settings.command_days))
     app.state.ledger = ledger
