@@ -69,7 +69,7 @@ async def execute(
 async def _earlier(work: Work, scope: str, key: str, request_hash: str) -> dict[str, int]:
     """Return the positions that the first execution ended at; refuse another body under its key."""
     row = await work.conn.fetchrow(
-        "SELECT c.request_hash, l.ledger, l.number FROM command c LEFT JOIN ledger_commit l USING (ref)"
+        "SELECT c.request_hash, c.ref, l.ledger, l.number FROM command c LEFT JOIN ledger_commit l USING (ref)"
         " WHERE c.scope = $1 AND c.key = $2",
         scope, key,
     )  # fmt: skip
@@ -81,4 +81,5 @@ async def _earlier(work: Work, scope: str, key: str, request_hash: str) -> dict[
             field="Idempotency-Key",
             remedy="Use a new key for a new request.",
         )
+    work.repeats = row["ref"]  # of this very group: it has no number yet
     return {row["ledger"]: row["number"]} if row["ledger"] else {}

@@ -39,6 +39,7 @@ class _Pending:
     value: Any = None
     drafts: list[Draft] = field(default_factory=list)
     error: BaseException | None = None
+    repeats: int | None = None  # ref of an earlier decision, perhaps of this very group, that this one only repeats
 
 
 class GroupCommitter:
@@ -117,6 +118,7 @@ class GroupCommitter:
             async with conn.transaction():
                 pending.value = await pending.decide(work)
                 pending.drafts = await work.settle()
+                pending.repeats = work.repeats
         except TRANSIENT:  # not the decision's fault: the whole group fails and its callers repeat
             raise
         except Exception as error:  # the decision's own: its savepoint is gone, the others' stand
@@ -134,6 +136,8 @@ def _resolve(pending: _Pending, placed: dict[int, tuple[str, int]]) -> None:
     positions: dict[str, int] = {}
     for name, number in refs.values():
         positions[name] = max(number, positions.get(name, 0))
+    if pending.repeats in placed:
+        positions = dict([placed[pending.repeats]])
     pending.done.set_result(Committed(pending.value, positions, refs))
 
 

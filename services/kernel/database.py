@@ -65,15 +65,18 @@ class Database:
         self._started = started
 
     @classmethod
-    async def open(cls, dsn: str, size: int = 8) -> Database:
-        """Connect with at most `size` connections, of which one is opened at once."""
+    async def open(cls, dsn: str, size: int = 8, command_timeout: float = 60.0) -> Database:
+        """Connect with at most `size` connections, of which one is opened at once.
+
+        A statement that takes longer than `command_timeout` seconds and has no time of its own is a TimeoutError.
+        """
         db = cls(dsn)
         db._pool = await asyncpg.create_pool(
             dsn,
             init=db._opened,
             min_size=1,
             max_size=size,
-            command_timeout=60,
+            command_timeout=command_timeout,
             max_inactive_connection_lifetime=120,
             server_settings={"application_name": "opsledger", "jit": "off"},
         )

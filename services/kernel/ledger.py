@@ -154,6 +154,7 @@ class Work:
     reason: str | None = None
     traceparent: str | None = None
     command: tuple[str, str, str] | None = None  # scope, key, request hash
+    repeats: int | None = None  # ref of the decision that this one repeats
     earlier: dict[int, Draft] = field(default_factory=dict)  # by ref, of this transaction's decisions before this one
     _rests_on: dict[str, int] = field(default_factory=dict)
     _epochs: dict[str, int] = field(default_factory=dict)

@@ -23,6 +23,7 @@ from services.kernel.reader import StreamReader
 log = logging.getLogger("opsledger.kernel")
 
 FLUSH = 256  # commits a transaction: large, since nobody waits for a single one
+COMPARE_SECONDS = 3600.0  # for one statement of the comparison: it reads whole tables
 SHOWN = 50  # differing rows a table that are listed
 Progress = Callable[[int, int], None]  # (commits folded, commits to fold)
 
@@ -237,11 +238,13 @@ async def _differences(conn: Connection, projection: Projection, report: Report)
     for name, query in _queries(projection, [row["table_name"] for row in tables]).items():
         for side, schema in (("live", live), ("rebuilt", rebuilt)):
             await set_path(conn, [schema])
-            await conn.execute(f'CREATE TEMP TABLE "compare_{side}" ON COMMIT DROP AS {query}')
+            create = f'CREATE TEMP TABLE "compare_{side}" ON COMMIT DROP AS {query}'
+            await conn.execute(create, timeout=COMPARE_SECONDS)
         for side, other in (("live", "rebuilt"), ("rebuilt", "live")):
             rows = await conn.fetch(
                 f'SELECT * FROM "compare_{side}" EXCEPT ALL SELECT * FROM "compare_{other}" LIMIT {SHOWN}'
-                f" -- {name}"  # a text of its own: a prepared statement keeps the columns of its first table
+                f" -- {name}",  # a text of its own: a prepared statement keeps the columns of its first table
+                timeout=COMPARE_SECONDS,
             )
             found += [Difference(name, side, dict(row)) for row in rows]
         await conn.execute('DROP TABLE "compare_live", "compare_rebuilt"')

@@ -196,7 +196,10 @@ def _check(access: Access, scope: ScopeKind, scope_id: str, at: Snapshot, period
 
 def _known_unit(at: Snapshot, unit: str) -> None:
     if unit not in at.roster.units:
-        raise Refusal("unknown_unit", f"there is no unit {unit!r}", status=404, field="unit")
+        raise Refusal(
+            "unknown_unit", f"there is no unit {unit!r}", status=404, field="unit",
+            remedy="Ask org's /v1/organisation for the units' names.",
+        )  # fmt: skip
 
 
 def _run(since: str, until: str) -> Sequence[Period]:

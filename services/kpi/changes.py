@@ -19,6 +19,8 @@ from services.kernel.database import TRANSIENT, Connection, Database
 log = logging.getLogger("opsledger.kpi")
 
 CHANNEL = "kpi_changed"
+ASK_EVERY = 5.0  # seconds between looks whether the connection still answers
+ANSWER_WITHIN = 5.0
 PAYLOAD = 7000  # bytes; Postgres takes less than 8,000
 
 
@@ -69,7 +71,7 @@ class Changes:
                 await conn.add_listener(CHANNEL, self._heard)
                 for subscription in self._waiting:  # whatever was said while nobody listened
                     subscription.add(None)
-                await lost.wait()
+                await _while_it_answers(conn, lost)
             except TRANSIENT as error:
                 log.warning("changes_not_heard", extra={"error": repr(error)})
             except Exception:
@@ -79,6 +81,16 @@ class Changes:
                 if conn is not None:
                     conn.terminate()
             await asyncio.sleep(0.5)
+
+
+async def _while_it_answers(conn: asyncpg.Connection, lost: asyncio.Event) -> None:
+    """Return when the connection has ended; TimeoutError when it is silently dead: nothing is heard, nothing fails."""
+    while not lost.is_set():
+        try:
+            async with asyncio.timeout(ASK_EVERY):
+                await lost.wait()
+        except TimeoutError:
+            await conn.fetchval("SELECT 1", timeout=ANSWER_WITHIN)
 
 
 class Subscription:

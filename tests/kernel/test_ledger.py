@@ -150,3 +150,19 @@ async def test_decisions_of_one_group_load_what_the_ones_before_them_appended(co
         return (await context.committer.submit(decide)).value
 
     assert sorted(await asyncio.gather(*(raised() for _ in range(12)))) == list(range(12))
+
+
+async def test_a_repeat_in_the_same_group_is_answered_with_the_firsts_position(context: Context) -> None:
+    decided = 0
+
+    async def decide(work: Work) -> None:
+        nonlocal decided
+        decided += 1
+        work.append("a", await work.version("a"), [Raised(counter="a", by=1)])
+
+    def command():
+        return execute(context.committer, decide, principal="p", route="POST /x", key="same")
+
+    done = await asyncio.gather(*(command() for _ in range(5)))
+    assert decided == 1
+    assert [one.positions for one in done] == [{CONTEXT: 1}] * 5

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 import asyncpg
 import pytest
 
 from services.kernel import poison
+from services.kernel.database import Database
 from services.kernel.errors import Unavailable
 from services.kernel.heal import start_epoch
 from services.kernel.projection import read_checkpoint, wait_for
@@ -170,3 +172,17 @@ async def test_a_todo_worker_outlives_an_error_that_nobody_foresaw(context: Cont
         await put_todo(conn, "r", "k")
     await eventually(lambda: done == ["k"], timeout=10)
     await worker.stop()
+
+
+class SlowToCompare(Totals):
+    comparable: ClassVar[dict[str, str]] = {"total": "SELECT counter, sum, pg_sleep(0.6)::text AS s FROM total"}
+
+
+async def test_a_comparison_may_take_longer_than_any_other_statement(context: Context, database) -> None:
+    await context.raise_("a", 1)
+    await context.follow(SlowToCompare())
+    await caught_up(context, 1)
+    impatient = await Database.open(database, size=3, command_timeout=0.3)
+    report = await rebuild(impatient, SlowToCompare(), context.reader)
+    assert report.switched
+    await impatient.close()

@@ -135,6 +135,7 @@ async def test_a_position_beyond_the_head_is_refused_at_once(ready: World) -> No
 async def test_what_cannot_be_answered_says_why(ready: World, path: str, code: str) -> None:
     answer = await ready.client.get(path, headers={"Authorization": f"Bearer {DIRECTOR}"})
     assert answer.json()["code"] == code
+    assert answer.json()["remedy"]
 
 
 async def test_who_may_see_whose_figures(ready: World) -> None:
