@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -63,6 +64,7 @@ class Asked:
     body: bytes = b""
     key: str | None = None
     version: int | None = None
+    query: bytes = b""  # asks for something too: another one under a key is another request
 
 
 @dataclass
@@ -76,7 +78,8 @@ class Changed:
 
 async def asked(request: Request, access: Access, key: str | None, version: int | None = None) -> Asked:
     """Gather what a command needs of its request. The route with its ids is the key's scope."""
-    return Asked(access, f"{request.method} {request.url.path}", await request.body(), key, version)
+    route, query = f"{request.method} {request.url.path}", request.url.query
+    return Asked(access, route, await request.body(), key, version, query.encode())
 
 
 async def submit(
@@ -92,7 +95,7 @@ async def submit(
         principal=by.access.principal.id,
         route=by.route,
         key=by.key,
-        body=by.body,
+        body=by.query + b"\n" + by.body if by.query else by.body,
         retry_on_conflict=by.version is None,
         repeated=repeated,
         traceparent=telemetry.traceparent.get(),
@@ -138,7 +141,8 @@ async def apply_file(
 
     async def work(work: Work) -> Plan:
         await lock_decisions(work.conn)
-        planned = plan(await everything(work.conn), file, reason)
+        current = await everything(work.conn)
+        planned = await asyncio.to_thread(plan, current, file, reason)  # a large one takes seconds
         refuse(planned)
         work.reason = reason
         await append_all(work, planned.events)
@@ -165,7 +169,7 @@ async def dry_run(org: Org, file: OrganisationFile, reason: str | None) -> tuple
     """Return what applying a file would change, without changing anything."""
     async with org.db.tx("repeatable_read", readonly=True) as conn:
         current = await everything(conn)
-    return plan(current, file, reason), current
+    return await asyncio.to_thread(plan, current, file, reason), current
 
 
 def refuse_beyond(access: Access) -> Callable[[Plan], None]:

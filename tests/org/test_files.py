@@ -5,9 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 from services.org.importing import InvalidFile, read_file
+from tests.org.conftest import Org
 
 ALIASES = "a0: &a0 [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"a{n}: &a{n} [{','.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
@@ -60,3 +62,17 @@ def test_aliases_and_many_keys_are_still_read() -> None:
     with pytest.raises(InvalidFile) as refused:
         read_file(b"units: []\nposts: []\nunits: []\n", "application/yaml")
     assert "stands twice" in refused.value.detail
+
+
+async def test_another_reason_under_an_idempotency_key_is_another_request(org: Org, small: str) -> None:
+    headers = {"content-type": "application/yaml", "Idempotency-Key": "k"}
+
+    async def send(reason: str) -> httpx.Response:
+        path = f"/v1/organisation/import?reason={reason}"
+        return await org.call("POST", path, content=small.encode(), headers=headers)
+
+    first = await send("moved")
+    assert first.status_code == 200, first.text
+    assert (await send("moved")).json()["positions"] == first.json()["positions"]
+    other = await send("left")
+    assert (other.status_code, other.json().get("code")) == (422, "idempotency_key_reused"), other.text
