@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 
-from contracts.kpi import Policy, Quota
+from contracts.kpi import PeriodKind, Policy, Quota
 from services.kernel import clock
 from services.kernel.auth import Access, allow
 from services.kernel.commands import execute
@@ -16,7 +17,7 @@ from services.kernel.ledger import Work
 from services.kernel.positions import render
 from services.kernel.web import IdempotencyKey
 from services.kpi.context import Kpi, kpi_of
-from services.kpi.policies import PolicyVersion, apply_policy, on_day
+from services.kpi.policies import PolicyVersion, apply_policy, first_period, on_day
 from services.kpi.rules_rows import in_force
 
 router = APIRouter(prefix="/v1/policies", tags=["policies"])
@@ -32,7 +33,10 @@ async def apply(
     idempotency_key: IdempotencyKey = None,
     access: Access = allow("policy.apply"),
 ) -> dict[str, Any]:
-    """The same document again changes nothing; another one under a version that stands is a 409."""
+    """The same document again changes nothing; another one under a version that stands is a 409.
+
+    A day, week or month is assessed under the version of its first day; `first_periods` are the first under this one.
+    """
     kpi = kpi_of(request)
     if policy.approved_by is not None and not access.principal.may("policy.approve"):
         raise access.refuse("approving a policy")
@@ -51,10 +55,9 @@ async def apply(
     )
     response.status_code = 201 if done.value else 200
     positions = done.positions or await kpi.ledger.heads()
-    return {
-        "data": {"version": policy.version, "effective": policy.effective, "applied": bool(done.value)},
-        "position": render(positions),
-    }
+    versions, _ = await _versions(kpi)
+    data = {"version": policy.version, "effective": policy.effective, "applied": bool(done.value)}
+    return {"data": data | {"first_periods": _first_periods(versions, policy.version)}, "position": render(positions)}
 
 
 @router.get("", summary="Every version, oldest effective day first")
@@ -64,7 +67,12 @@ async def listed(request: Request, _: Access = READ) -> dict[str, Any]:
     versions, positions = await _versions(kpi)
     current = on_day(versions, _today(kpi))
     data = [
-        {**v.policy.model_dump(mode="json", exclude={"quotas"}), "quotas": len(v.active), "in_force": v is current}
+        {
+            **v.policy.model_dump(mode="json", exclude={"quotas"}),
+            "quotas": len(v.active),
+            "in_force": v is current,
+            "first_periods": _first_periods(versions, v.version),
+        }
         for v in versions
     ]
     return _body(data, positions)
@@ -95,6 +103,13 @@ async def one(request: Request, version: int, _: Access = READ) -> dict[str, Any
     if found is None:
         raise Refusal("unknown_policy", f"there is no version {version}", status=404, field="version")
     return _body(found.policy.model_dump(mode="json"), positions)
+
+
+def _first_periods(versions: Sequence[PolicyVersion], number: int) -> dict[str, str | None]:
+    """Return the first day, week and month assessed under a version; None: another one overtakes it."""
+    version = next(v for v in versions if v.version == number)
+    firsts = {kind: first_period(versions, version, kind) for kind in get_args(PeriodKind)}
+    return {kind: period.text if period else None for kind, period in firsts.items()}
 
 
 def _layered(quota: Quota, winner: Quota | None) -> dict[str, Any]:

@@ -36,9 +36,14 @@ READ = allow("figures.read")
 MOST_PERIODS = 400
 
 
-def answer(at: Snapshot, data: Any) -> Response:
-    """Return a read answer: the data, and in body and headers how fresh it is. Encoded here: tables are large."""
+def answer(at: Snapshot, data: Any, period: Period | None = None) -> Response:
+    """Return a read answer: the data, and in body and headers how fresh it is. Encoded here: tables are large.
+
+    Of one period it says under which policy version that is assessed, and which one waits for the next.
+    """
     body = {"data": data, "positions": render(at.positions), "as_of": at.as_of.isoformat()}
+    if period is not None:
+        body["policy"] = rendering.assessed_under(at.policies, period)
     if at.held:
         body["held"] = at.held  # events that could not be applied: see /v1/projections
     response = Response(msgspec.json.encode(body), media_type="application/json")
@@ -78,7 +83,7 @@ async def attainments(
                 if quota in (None, one.quota) and may_see(access, scope, one.id, at.roster, asked)
             ]
         version = for_period(at.policies, asked)
-        return answer(at, [rendering.figure(one, version, at.roster) for one in found])
+        return answer(at, [rendering.figure(one, version, at.roster) for one in found], asked)
 
 
 @router.get("/table", summary="A unit's people and their figures, with the unit's totals")
@@ -101,7 +106,7 @@ async def table(
         if not access.everything:
             seen = [r for r in data["rows"] if may_see_person(access, r["person"], at.roster, asked)]
             data = {**data, "rows": seen}
-        return answer(at, data)
+        return answer(at, data, asked)
 
 
 @router.get("/trend", summary="One figure over a run of periods")
@@ -166,7 +171,7 @@ async def explain(
         authorization = request.headers.get("authorization", "")
         data |= _rows(await kpi.evidence.ask(selectors, at.positions, authorization, limit, cursor))
     data["sums"] = data["total_quantity"] == should
-    return answer(at, data)
+    return answer(at, data, asked)
 
 
 def _rows(found: dict[str, Any]) -> dict[str, Any]:

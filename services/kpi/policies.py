@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from datetime import date
 
 from contracts.envelope import read_as
-from contracts.kpi import Policy, PolicyPutInForce, Quota
+from contracts.kpi import PeriodKind, Policy, PolicyPutInForce, Quota
 from services.kernel.database import Connection
 from services.kernel.errors import Refusal
 from services.kernel.ledger import Work
-from services.kpi.facts import Period
+from services.kpi.facts import Period, period_of
 from services.kpi.rules_rows import in_force
+
+MOST = 10**12  # of a target and of a weight
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,21 @@ def _check(policy: Policy) -> None:
                 remedy="Give each quota of a layer an id of its own.",
             )
         seen.add(key)
+        _check_quota(quota)
+
+
+def _check_quota(quota: Quota) -> None:
+    if not quota.id.strip() or not quota.id.isprintable():
+        raise _bad("quotas.id", f"{quota.id!r} is no quota's id", "Give it an id in one line.")
+    if quota.target is not None and not 1 <= quota.target <= MOST:
+        remedy = "Use 1 or more, or leave it out: counted without target."
+        raise _bad(f"quotas.{quota.id}.target", f"{str(quota.target)[:40]} is no target", remedy)
+    if not 0 <= quota.weight <= MOST:
+        raise _bad(f"quotas.{quota.id}.weight", f"{quota.weight} is no weight", "Use 0 or more.")
+
+
+def _bad(field: str, detail: str, remedy: str) -> Refusal:
+    return Refusal("bad_quota", detail, status=422, field=field, remedy=remedy)
 
 
 async def apply_policy(work: Work, policy: Policy) -> bool:
@@ -131,10 +148,28 @@ def on_day(versions: Sequence[PolicyVersion], day: date) -> PolicyVersion | None
 def for_period(versions: Sequence[PolicyVersion], period: Period) -> PolicyVersion | None:
     """Return the version that a period is assessed under: that of its first day, or the first to begin within it.
 
-    A period is never assessed under two versions, so that a change in its middle takes effect with the next one.
+    A period is never assessed under two versions, so that a change in its middle takes effect with the next one
+    (decision 0010).
     """
     first, last = date.fromordinal(period.first), date.fromordinal(period.last)
     found = on_day(versions, first)
     if found is not None:
         return found
     return next((v for v in versions if first <= v.policy.effective <= last), None)
+
+
+def waiting_in(versions: Sequence[PolicyVersion], period: Period) -> PolicyVersion | None:
+    """Return the version that is in force at the period's end without being the one that it is assessed under."""
+    found, last = for_period(versions, period), on_day(versions, date.fromordinal(period.last))
+    return last if found is not None and last is not found else None
+
+
+def first_period(versions: Sequence[PolicyVersion], version: PolicyVersion, kind: PeriodKind) -> Period | None:
+    """Return the first period of a kind that is assessed under a version; None where another overtakes it."""
+    try:
+        period = period_of(kind, version.policy.effective)
+        if for_period(versions, period) is not version:
+            period = period_of(kind, date.fromordinal(period.last + 1))
+        return period if for_period(versions, period) is version else None
+    except (ValueError, OverflowError):  # the calendar ends first
+        return None

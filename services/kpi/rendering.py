@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import Any
 
 from services.kernel.errors import Refusal
-from services.kpi.facts import Period, parse_period
-from services.kpi.policies import PolicyVersion
+from services.kpi.facts import Period, parse_period, period_of
+from services.kpi.policies import PolicyVersion, for_period, waiting_in
 from services.kpi.roster import Roster
 from services.kpi.rules import Attainment
 
@@ -37,6 +37,22 @@ def figure(attainment: Attainment, version: PolicyVersion | None, roster: Roster
     if attainment.person is not None:
         row["person"] = attainment.person
     return row
+
+
+def assessed_under(versions: Sequence[PolicyVersion], asked: Period) -> dict[str, Any] | None:
+    """Return which policy version a period is assessed under, and the one that has begun within it and waits."""
+    found, waiting = for_period(versions, asked), waiting_in(versions, asked)
+    if found is None:
+        return None
+    said: dict[str, Any] = {"version": found.version, "effective": found.policy.effective.isoformat()}
+    if waiting is not None:
+        following = period_of(asked.kind, date.fromordinal(asked.last + 1))
+        said["waiting"] = {
+            "version": waiting.version,
+            "effective": waiting.policy.effective.isoformat(),
+            "from_period": following.text,
+        }
+    return said
 
 
 def cell(attainment: Attainment) -> dict[str, Any]:
