@@ -195,3 +195,21 @@ async def test_periods_at_the_calendar_s_end_and_ids_that_cannot_be_are_refused(
             assert (answer.status_code, answer.json()["code"]) == (422, "bad_period"), (path, answer.text)
     answer = await ready.get("/v1/attainments", DIRECTOR, period="2026-10", id="\x00")
     assert (answer.status_code, answer.json()["code"]) == (422, "bad_value"), answer.text
+
+
+async def test_a_policy_with_a_target_or_weight_that_means_nothing_is_refused(
+    ready: World, policy: dict[str, Any]
+) -> None:
+    for change in (
+        {"target": 0},
+        {"target": -1},
+        {"target": 10**30},
+        {"weight": -1},
+        {"weight": 1e300},
+        {"id": "\x00"},
+    ):
+        quotas = [{**policy["quotas"][0], **change}, *policy["quotas"][1:]]
+        answer = await ready.post("/v1/policies", DIRECTOR, {**policy, "version": 9, "quotas": quotas})
+        assert (answer.status_code, answer.json().get("code")) == (422, "bad_quota"), (change, answer.text)
+        assert answer.json()["field"].startswith("quotas.")
+    assert [row["version"] for row in await ready.data("/v1/policies", DIRECTOR)] == [policy["version"]]
