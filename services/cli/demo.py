@@ -115,5 +115,5 @@ def _say_where(instance: Instance) -> None:
     print("look at it:")
     print(f"  {instance.url('portal')}  front page, live status")
     print(f"  {kpi}/docs  attainments, trends, explanations")
-    print('  T=$(opsledger token --role director); curl -H "Authorization: Bearer $T" \\')
+    print('  T=$(.venv/bin/opsledger token --role director); curl -H "Authorization: Bearer $T" \\')
     print(f"    '{kpi}/v1/attainments?period={now():%Y-%m}&scope=unit&id=commercial'")
