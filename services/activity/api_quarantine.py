@@ -81,8 +81,10 @@ async def one(request: Request, number: int, access: Access = allow("quarantine.
 async def mend(request: Request, number: int, change: Mend, access: Access = allow("quarantine.mend")) -> Response:
     service = service_of(request)
     if (change.event is None) == (change.patch is None):
-        raise Refusal("bad_mend", "give either `event` or `patch`", status=422)
-    original, publisher = await _open(service, number)
+        raise Refusal(
+            "bad_mend", "give either `event` or `patch`", status=422, remedy="Send the one or the other, not both."
+        )
+    original, publisher = await _open(service, number, whole=change.event is None)
     document = msgspec.json.encode(change.event) if change.patch is None else quarantine.mended(original, change.patch)
     return await _send(service, number, document, publisher, access)
 
@@ -90,7 +92,7 @@ async def mend(request: Request, number: int, change: Mend, access: Access = all
 @router.post("/{number}/resubmit", summary="Send it again as it is", response_model=IntakeAnswer)
 async def resubmit(request: Request, number: int, access: Access = allow("quarantine.mend")) -> Response:
     service = service_of(request)
-    original, publisher = await _open(service, number)
+    original, publisher = await _open(service, number, whole=True)
     return await _send(service, number, original, publisher, access)
 
 
@@ -103,13 +105,16 @@ async def discard(request: Request, number: int, access: Access = allow("quarant
     return Response(status_code=204)
 
 
-async def _open(service: Service, number: int) -> tuple[bytes, str]:
+async def _open(service: Service, number: int, *, whole: bool) -> tuple[bytes, str]:
+    """Return an open row's original and publisher; `whole`: nothing of the original may have been cut off."""
     async with service.db.conn() as conn:
         row = await quarantine.find(conn, number)
     if row["state"] != "open":
-        raise Refusal("already_settled", f"rejected event {number} is settled already", status=409)
-    if row["cut"]:
-        raise Refusal("original_cut", "only the beginning of it was kept", status=409, remedy="Send `event` whole.")
+        raise quarantine.already_settled(number)
+    if row["cut"] and whole:
+        raise Refusal(
+            "original_cut", "only the beginning of it was kept", status=409, remedy="Mend it with the whole `event`."
+        )
     return bytes(row["original"]), str(row["publisher"])
 
 
@@ -117,7 +122,12 @@ async def _send(service: Service, number: int, document: bytes, publisher: str, 
     """Submit under the publisher's own permissions; the row is settled when it is not rejected again."""
     grant = await service.publishers.grant(publisher)
     if grant is None:
-        raise Refusal("unknown_publisher", f"{publisher} may not publish any more", status=409)
+        raise Refusal(
+            "unknown_publisher",
+            f"{publisher} may not publish any more",
+            status=409,
+            remedy="Discard it, or register the publisher again.",
+        )
     event = read_event(document, service.settings.zone)
     asked = IntakeRequest(grant, [event], document, False, traceparent=traceparent.get())
     asked.keep_rejected = False  # it is in quarantine already

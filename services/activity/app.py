@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -45,6 +46,8 @@ from services.kernel.upkeep import CommandUpkeep
 from services.kernel.web import add_check, create_app
 
 __all__ = ["create", "restore"]  # restore: what healing and import call
+
+log = logging.getLogger("opsledger.activity")
 
 SWEEP_SECONDS = 600.0
 COLLECT = (50_000, 20, 20)  # a batch makes tens of thousands of objects, hardly any of them in circles
@@ -176,6 +179,8 @@ async def _sweep(service: Service) -> None:
             await sweep(service.db, now())
         except TRANSIENT as error:
             service.lag["sweep"] = repr(error)
+        except Exception:  # a sweep that ends would let the quarantine grow for ever
+            log.exception("quarantine_sweep_failed")
 
 
 def _relay_check(relay: Relay) -> Callable[[], Awaitable[dict[str, Any]]]:

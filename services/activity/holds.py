@@ -19,7 +19,7 @@ from services.activity.projections.identities import RELEASE
 from services.activity.rules import Identity
 from services.activity.service import Service
 from services.kernel.database import TRANSIENT
-from services.kernel.errors import Refusal
+from services.kernel.errors import Refusal, Unavailable
 from services.kernel.ledger import Work
 from services.kernel.reaction import TodoWorker
 
@@ -84,15 +84,24 @@ class Holds:
 
     async def examine(self, keys: Sequence[bytes]) -> int:
         """Record those of the held events whose identities are all on record by now; return how many."""
-        ended = 0
-        for start in range(0, len(keys), PAGE):
-            page = keys[start : start + PAGE]
+        return sum([await self._examine(keys[start : start + PAGE]) for start in range(0, len(keys), PAGE)])
 
-            async def decide(work: Work, page: Sequence[bytes] = page) -> int:
-                return await self._decide(work, page)
+    async def _examine(self, keys: Sequence[bytes]) -> int:
+        """Decide on a page of holds; one that is refused (the limits may be lower by now) keeps no other back."""
 
-            ended += (await self.service.committer.submit(decide, principal="activity")).value
-        return ended
+        async def decide(work: Work) -> int:
+            return await self._decide(work, keys)
+
+        try:
+            return (await self.service.committer.submit(decide, principal="activity")).value
+        except Unavailable:
+            raise
+        except Refusal as refusal:
+            if len(keys) == 1:
+                log.warning("hold_refused", extra={"key": keys[0].hex(), "code": refusal.code})
+                return 0
+            middle = len(keys) // 2
+            return await self._examine(keys[:middle]) + await self._examine(keys[middle:])
 
     async def _decide(self, work: Work, keys: Sequence[bytes]) -> int:
         records = await store.read_lines(work.conn, [], keys)

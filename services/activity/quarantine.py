@@ -99,14 +99,25 @@ async def find(conn: Connection, number: int, publisher: str | None = None) -> A
 
 
 async def settle(conn: Connection, number: int, state: str, by: str, now: datetime) -> None:
-    """Note that an open row was mended or discarded. Refusal 409 where it is settled already."""
+    """Note that an open row was mended or discarded; again the same changes nothing. Refusal 409 where it is settled
+    otherwise."""
     done = await conn.fetchval(
         "UPDATE quarantine SET state = $2, settled_by = $3, settled_at = $4"
         " WHERE number = $1 AND state = 'open' RETURNING true",
         number, state, by, now,
     )  # fmt: skip
-    if not done:
-        raise Refusal("already_settled", f"rejected event {number} is settled already", status=409)
+    if not done and await conn.fetchval("SELECT state FROM quarantine WHERE number = $1", number) != state:
+        raise already_settled(number)
+
+
+def already_settled(number: int) -> Refusal:
+    """Return the refusal of a command on a row that was mended or discarded before."""
+    return Refusal(
+        "already_settled",
+        f"rejected event {number} is settled already",
+        status=409,
+        remedy=f"GET /v1/quarantine/{number} says how; /v1/events/status tells the event's fate.",
+    )
 
 
 def mended(original: bytes, patch: dict[str, Any]) -> bytes:
