@@ -20,7 +20,6 @@ from nats.js.errors import APIError
 from contracts.subjects import stream_subject
 from services.kernel.broker import BROKEN, Publishing, ensure_stream, last_sequence
 from services.kernel.codec import Commit, to_headers
-from services.kernel.database import fetch_one
 from services.kernel.errors import Unavailable
 from services.kernel.guard import compare
 from services.kernel.ledger import Ledger
@@ -117,22 +116,28 @@ class Relay:
             )
         doubts = self.ledger.doubts
         async with self.ledger.db.conn() as conn:
-            head = await fetch_one(conn, "SELECT epoch, first_seq FROM ledger_head WHERE ledger = $1", self.name)
-        self._epoch = head["epoch"]
+            self._epoch = int(await conn.fetchval("SELECT epoch FROM ledger_head WHERE ledger = $1", self.name))
         comparison = await compare(self.ledger.db, self.nc, self.name)
         refusal = comparison.refusal()
         if refusal is not None:
             await self._refuse(refusal)
         if comparison.epoch != self._epoch:
             raise OutOfStep("a new epoch has begun")
-        if not comparison.stream:
-            last = await ensure_stream(self.nc, self.name, self._epoch, self.replicas, head["first_seq"])
-            if last:  # it begins later than at 1, or another process has just filled it
-                comparison = await compare(self.ledger.db, self.nc, self.name)
+        if not comparison.stream and await self._make_stream():
+            raise OutOfStep("the stream was made anew")
         if doubts != self.ledger.doubts:
             raise OutOfStep("the database has restarted")
         self.ledger.refusals.pop(self.name, None)
         self.sent = comparison.stream
+
+    async def _make_stream(self) -> int:
+        """Create the stream that is missing; return its last sequence, which is not 0 where it begins later than at 1.
+
+        Where it begins is read only now: whoever drops a stream to have it begin elsewhere says so before.
+        """
+        async with self.ledger.db.conn() as conn:
+            first = int(await conn.fetchval("SELECT first_seq FROM ledger_head WHERE ledger = $1", self.name))
+        return await ensure_stream(self.nc, self.name, self._epoch, self.replicas, first)
 
     async def _refuse(self, refusal: Unavailable) -> None:
         """Let nothing be appended, and look again in a while."""

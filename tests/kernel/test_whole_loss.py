@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from contracts.subjects import stream_name
+from services.kernel import relay
 from services.kernel.broker import stream_state
 from services.kernel.commands import execute
 from services.kernel.errors import Refusal
@@ -219,3 +220,28 @@ async def test_an_epoch_is_later_than_any_that_has_a_stream(context: Context, ad
     async with context.db.conn() as conn:
         await conn.execute("UPDATE ledger_head SET epoch = 1")
     assert await start_epoch(context.ledger, CONTEXT, admin) == 3
+
+
+async def test_a_relay_that_was_looking_makes_the_stream_as_it_was_last_asked_for(
+    context: Context, admin, monkeypatch
+) -> None:
+    for n in range(20, 26):
+        await context.raise_("a", n)
+    await eventually(lambda: stream_holds(context, 6))
+    asked, done = relay.compare, False
+
+    async def while_it_is_rebuilt(db, nc, ledger):
+        nonlocal done
+        if not done:
+            done = True
+            await rebuild_stream(context.ledger, CONTEXT, admin, 4)
+        return await asked(db, nc, ledger)
+
+    monkeypatch.setattr(relay, "compare", while_it_is_rebuilt)
+    context.ledger.doubt()  # look again
+
+    async def begins() -> bool:
+        state = await stream_state(context.nc, CONTEXT, 1)
+        return done and state is not None and (state.first_seq, state.last_seq) == (4, 6)
+
+    await eventually(begins, timeout=15)
