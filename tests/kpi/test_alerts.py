@@ -154,8 +154,8 @@ async def test_missed_waits_until_what_the_owners_named_is_applied(ready: World,
     await settle(worker)
     assert await missed(ready) == []
     at = await ready.happen(activity("1", "weibo.post", DAY, account="w", form="original", quantity=100))
+    at = f"{at},{await ready.say_something()}"
     await ready.data("/v1/attainments", DIRECTOR, period="2026-10", id="1", at_least=at)
-    await ready.say_something()
     await settle(worker)
     said = await missed(ready)
     assert ("H-35a", "person", "2", "2026-10", "missed") in said
