@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from contracts.activity import ActivityEvent
 from contracts.kpi import KpiEvent
 from contracts.org import OrgEvent
+from contracts.tickets import TicketsEvent
 
 
 def _members(union: Any) -> dict[str, type[BaseModel]]:
@@ -23,6 +24,7 @@ CONTEXTS: dict[str, dict[str, type[BaseModel]]] = {
     "org": _members(OrgEvent),
     "activity": _members(ActivityEvent),
     "kpi": _members(KpiEvent),
+    "tickets": _members(TicketsEvent),
 }
 
 EVENTS: dict[str, type[BaseModel]] = {name: cls for events in CONTEXTS.values() for name, cls in events.items()}
