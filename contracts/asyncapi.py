@@ -11,9 +11,10 @@ from contracts import envelope, subjects
 from contracts.registry import CONTEXTS
 
 Document = dict[str, Any]
+INTAKES = ("activity", "tickets")  # contexts that take events from publishers
 CLOUDEVENTS = {
     "type": "object",
-    "description": "CloudEvents 1.0, JSON format; see opsledger.activity.*.json for each type",
+    "description": "CloudEvents 1.0, JSON format; see opsledger.activity.*.json and opsledger.ticket.*.json",
     "required": ["specversion", "id", "source", "type"],
     "properties": {"specversion": {"const": "1.0"}, "id": {"type": "string"}, "source": {"type": "string"}},
 }
@@ -37,7 +38,7 @@ def document(version: str) -> Document:
         "info": {
             "title": "opsledger on NATS",
             "version": version,
-            "description": "Publishers send activities and read receipts; readers follow the ledgers' streams.",
+            "description": "Publishers send activities and tickets; readers follow the ledgers' streams.",
         },
         "defaultContentType": "application/json",
         "servers": {
@@ -59,13 +60,16 @@ def document(version: str) -> Document:
 
 
 def _publisher_channels() -> Document:
-    publisher = {"publisher": {"description": "the publisher's name, [a-z0-9-]{1,40}"}}
+    parameters = {
+        "publisher": {"description": "the publisher's name, [a-z0-9-]{1,40}"},
+        "context": {"description": "what is sent", "enum": list(INTAKES)},
+    }
     return {
         "intake": {
-            "address": subjects.intake_subject("{publisher}", "activity"),
+            "address": subjects.intake_subject("{publisher}", "{context}"),
             "description": "request: answered after the commit, so nothing acknowledged can be lost",
-            "parameters": publisher,
-            "messages": {"activities": _message("activities")},
+            "parameters": parameters,
+            "messages": {"events": _message("events")},
         },
         "intakeAnswer": {
             "address": None,
@@ -73,15 +77,15 @@ def _publisher_channels() -> Document:
             "messages": {"answer": _message("answer")},
         },
         "inbox": {
-            "address": subjects.inbox_subject("{publisher}", "activity"),
+            "address": subjects.inbox_subject("{publisher}", "{context}"),
             "description": f"JetStream stream {subjects.INBOX_STREAM}; acknowledged by the broker, a receipt follows",
-            "parameters": publisher,
-            "messages": {"activities": _message("activities")},
+            "parameters": parameters,
+            "messages": {"events": _message("events")},
         },
         "receipts": {
-            "address": subjects.receipt_subject("{publisher}", "activity"),
+            "address": subjects.receipt_subject("{publisher}", "{context}"),
             "description": f"JetStream stream {subjects.RECEIPTS_STREAM}; at least once, after the commit",
-            "parameters": publisher,
+            "parameters": parameters,
             "messages": {"receipt": _message("receipt")},
         },
     }
@@ -92,7 +96,7 @@ def _publisher_operations() -> Document:
         "requestIntake": {
             "action": "receive",
             "channel": {"$ref": "#/channels/intake"},
-            "messages": [{"$ref": "#/channels/intake/messages/activities"}],
+            "messages": [{"$ref": "#/channels/intake/messages/events"}],
             "reply": {
                 "address": {"location": "$message.header#/reply", "description": "the NATS reply subject"},
                 "channel": {"$ref": "#/channels/intakeAnswer"},
@@ -102,7 +106,7 @@ def _publisher_operations() -> Document:
         "publishInbox": {
             "action": "receive",
             "channel": {"$ref": "#/channels/inbox"},
-            "messages": [{"$ref": "#/channels/inbox/messages/activities"}],
+            "messages": [{"$ref": "#/channels/inbox/messages/events"}],
         },
         "followReceipts": {
             "action": "send",
@@ -114,8 +118,8 @@ def _publisher_operations() -> Document:
 
 def _publisher_messages() -> Document:
     return {
-        "activities": {
-            "summary": "one activity or a batch; binary mode: ce-* headers and `data` as the payload",
+        "events": {
+            "summary": "one event or a batch; binary mode: ce-* headers and `data` as the payload",
             "contentType": envelope.BATCH_CONTENT_TYPE,
             "headers": {"type": "object", "properties": {"Nats-Msg-Id": {"type": "string"}}},
             "payload": {"oneOf": [CLOUDEVENTS, {"type": "array", "items": CLOUDEVENTS, "maxItems": 1000}]},

@@ -76,7 +76,7 @@ class LevelRule(LevelModel):
 
 
 class Ownership(LevelModel):
-    """A ticket not touched by its assignee for `seconds` of working time: given back to the unit, or the leader told."""
+    """Not touched by its assignee for `seconds` of working time: the ticket goes back to the unit, or the leader hears."""
 
     seconds: int = Field(ge=1)
     action: Literal["unassign", "tell_leader"] = "tell_leader"
