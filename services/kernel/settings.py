@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     nats_password: SecretStr = SecretStr("")
     org_url: str = "http://127.0.0.1:8081"
     activity_url: str = "http://127.0.0.1:8082"
+    tickets_url: str = "http://127.0.0.1:8083"
     kpi_url: str = "http://127.0.0.1:8084"
     timezone: str = "Asia/Shanghai"
     activity_shards: int = Field(default=1, ge=1, le=256)

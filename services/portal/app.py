@@ -26,7 +26,7 @@ POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self
 
 def create(settings: Settings) -> FastAPI:
     """Make the portal's application."""
-    urls = {"org": settings.org_url, "activity": settings.activity_url, "kpi": settings.kpi_url}
+    urls = {service: getattr(settings, f"{service}_url") for service in PORTS}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

@@ -35,12 +35,13 @@ def _answering(status: int, body: dict[str, Any]) -> type[BaseHTTPRequestHandler
 
 @pytest.fixture
 def stubs() -> Iterator[dict[str, str]]:
-    """org is ready, kpi is not yet, nobody listens where activity should be."""
+    """org is ready, kpi is not yet, nobody listens where activity and tickets should be."""
     servers = [ThreadingHTTPServer(("127.0.0.1", 0), _answering(*told)) for told in ((200, READY), (503, NOT_READY))]
     for server in servers:
         Thread(target=server.serve_forever, daemon=True).start()
     org, kpi = (f"http://127.0.0.1:{server.server_port}" for server in servers)
-    yield {"org_url": org, "kpi_url": kpi, "activity_url": f"http://127.0.0.1:{free_port()}"}
+    nobody = f"http://127.0.0.1:{free_port()}"
+    yield {"org_url": org, "kpi_url": kpi, "activity_url": nobody, "tickets_url": nobody}
     for server in servers:
         server.shutdown()
         server.server_close()
@@ -62,6 +63,7 @@ async def test_each_service_is_shown_as_it_is(browser: httpx.AsyncClient) -> Non
     assert {service: state for state, service in states.items()} == {
         "org": "ready",
         "activity": "no_answer",
+        "tickets": "no_answer",
         "kpi": "not_ready",
     }
     assert "部分服务未就绪" in page
