@@ -59,8 +59,8 @@ async def browser(stubs: dict[str, str]) -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_each_service_is_shown_as_it_is(browser: httpx.AsyncClient) -> None:
     page = (await browser.get("/")).text
-    states = dict(re.findall(r'class="card (\w+)" id="service-(\w+)"', page))
-    assert {service: state for state, service in states.items()} == {
+    states = re.findall(r'class="card (\w+)" id="service-(\w+)"', page)
+    assert {service: state for state, service in states} == {
         "org": "ready",
         "activity": "no_answer",
         "tickets": "no_answer",
