@@ -42,6 +42,8 @@ _FIGURES: Rule = {
     "service": "all",
 }
 _VOIDS: Rule = {**_CENTRE, "department_head": "unit"}
+_TICKETS: Rule = {"department_head": "unit", "group_leader": "unit", "member": "unit"}
+_LEADERS: Rule = {"department_head": "unit", "group_leader": "unit"}
 _STATUS: Rule = {**_CENTRE, "auditor": "all", "operator": "all", "service": "all"}
 
 TABLE: Mapping[str, Rule] = {
@@ -82,6 +84,25 @@ TABLE: Mapping[str, Rule] = {
     "policy.approve": {"director": "all"},
     "months.close": {"director": "all"},
     "reports.export": {**_CENTRE, "department_head": "unit", "auditor": "all"},
+    # tickets: by the unit that answers for them. The centre sees tickets, but what is sealed needs customers.read
+    "tickets.publish": {"publisher": "own"},
+    "tickets.read": {**_CENTRE, **_TICKETS, "auditor": "all", "service": "all"},
+    "tickets.open": {**_CENTRE, **_TICKETS},
+    "tickets.work": _TICKETS,
+    "tickets.assign": {**_CENTRE, **_TICKETS},
+    "tickets.hand_over": {**_CENTRE, **_TICKETS},
+    "tickets.export": {**_CENTRE, **_LEADERS, "auditor": "all"},
+    "customers.read": {**_TICKETS, "service": "all"},
+    "customers.write": _TICKETS,
+    "customers.erase": _CENTRE,
+    "visits.work": _TICKETS,
+    "needs.work": _TICKETS,
+    "cases.coordinate": {**_CENTRE, **_LEADERS},
+    "topics.write": {**_CENTRE, **_LEADERS},
+    "statistics.read": {**_CENTRE, **_TICKETS, "auditor": "all", "service": "all"},
+    "reports.submit": _TICKETS,
+    "service_levels.read": {**_PERSONS, "service": "all"},
+    "service_levels.write": _CENTRE,
     # ledger and operations
     "ledger.read": {"auditor": "all", "service": "all"},
     "ledger.verify": {"auditor": "all", "operator": "all"},

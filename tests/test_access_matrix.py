@@ -84,22 +84,26 @@ HANDBOOK: dict[str, dict[str, str]] = {
     "director": {
         "figures.read": "all", "totals.read": "all", "evidence.read": "all", "org.write": "all", "roles.write": "all",
         "policy.apply": "all", "policy.approve": "all", "activity.void": "all", "activity.correct": "all",
-        "months.close": "all",
+        "months.close": "all", "tickets.read": "all", "tickets.assign": "all", "customers.erase": "all",
+        "service_levels.write": "all", "statistics.read": "all",
     },
     "assistant": {
         "figures.read": "all", "totals.read": "all", "evidence.read": "all", "org.write": "all", "policy.apply": "all",
-        "activity.void": "all", "activity.correct": "all",
+        "activity.void": "all", "activity.correct": "all", "tickets.read": "all", "customers.erase": "all",
+        "service_levels.write": "all",
     },
     "department_head": {
         "figures.read": "unit", "totals.read": "parent", "evidence.read": "unit", "activity.void": "unit",
-        "activity.correct": "unit", "reports.export": "unit",
+        "activity.correct": "unit", "reports.export": "unit", "tickets.read": "unit", "tickets.hand_over": "unit",
+        "customers.read": "unit", "cases.coordinate": "unit",
     },
     "group_leader": {
         "figures.read": "unit", "totals.read": "parent", "evidence.read": "unit", "activity.record": "unit",
     },
     "member": {
         "figures.read": "own", "totals.read": "unit", "evidence.read": "own", "activity.record": "own",
-        "figures.contest": "own",
+        "figures.contest": "own", "tickets.read": "unit", "tickets.work": "unit", "customers.read": "unit",
+        "visits.work": "unit",
     },
     "auditor": {
         "figures.read": "all", "totals.read": "all", "evidence.read": "all", "ledger.read": "all",
@@ -138,6 +142,10 @@ def test_a_role_may_what_the_handbook_says(role: Any) -> None:
         ("publisher", "figures.read"), ("publisher", "evidence.read"), ("publisher", "org.read"),
         ("publisher", "activity.record"), ("publisher", "ledger.read"),
         ("service", "org.write"), ("service", "activity.void"), ("service", "activity.publish"),
+        ("director", "customers.read"), ("assistant", "customers.read"), ("auditor", "customers.read"),
+        ("operator", "tickets.read"), ("publisher", "tickets.read"), ("publisher", "tickets.work"),
+        ("department_head", "customers.erase"), ("member", "customers.erase"), ("member", "tickets.export"),
+        ("member", "service_levels.write"), ("service", "tickets.work"), ("service", "customers.erase"),
     ],
 )  # fmt: skip
 def test_a_role_may_not_what_is_another_s(role: Any, action: str) -> None:
