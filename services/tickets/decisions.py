@@ -24,6 +24,7 @@ from services.kernel.errors import Refusal
 from services.tickets import clocks
 from services.tickets.decisions_end import absorb, close, give_satisfaction, merge, reopen, resolve
 from services.tickets.decisions_refusals import must_be_open, must_not_be_merged
+from services.tickets.decisions_time import next_due as next_due  # offered with the decisions: who decides asks it
 from services.tickets.decisions_time import settle
 from services.tickets.decisions_work import assign, hand_over, resume, start_work, unassign, wait
 from services.tickets.domain import (
@@ -71,13 +72,13 @@ def decide(ticket: Ticket | None, command: Command, levels: Levels) -> list[Tick
 
 
 def decide_merge(
-    ticket: Ticket, into: Ticket, levels: Levels, into_levels: Levels, *, by: str, at: datetime
+    ticket: Ticket, levels: Levels, into: Ticket, into_levels: Levels, command: Merge
 ) -> tuple[list[TicketEvent], list[TicketEvent]]:
     """Return the events of both tickets of a merge, at one instant. They belong into one commit, or neither does."""
-    at = max(taken_at(ticket, at), taken_at(into, at))
-    merged = decide(ticket, Merge(into=into.ticket, customer=into.customer, by=by, at=at), levels)
-    absorbed = decide(into, Absorb(other=ticket.ticket, customer=ticket.customer, by=by, at=at), into_levels)
-    return merged, absorbed
+    at = max(taken_at(ticket, command.at), taken_at(into, command.at))
+    merged = decide(ticket, replace(command, at=at), levels)
+    absorb_it = Absorb(other=ticket.ticket, customer=ticket.customer, by=command.by, at=at)
+    return merged, decide(into, absorb_it, into_levels)
 
 
 def taken_at(ticket: Ticket, at: datetime) -> datetime:
@@ -86,7 +87,7 @@ def taken_at(ticket: Ticket, at: datetime) -> datetime:
 
 
 def _decide(ticket: Ticket, command: Command, levels: Levels) -> list[TicketEvent]:  # noqa: C901, PLR0912 - one case a command
-    if not isinstance(command, Merge):
+    if not isinstance(command, Merge | Absorb):  # the same merge again changes nothing, whatever came after it
         must_not_be_merged(ticket)
     match command:
         case ReceiveMessage():

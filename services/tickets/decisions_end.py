@@ -13,7 +13,7 @@ from contracts.tickets import (
 )
 from services.kernel.errors import Refusal
 from services.tickets import clocks
-from services.tickets.decisions_refusals import must_be_open, not_in_this_state
+from services.tickets.decisions_refusals import must_be_open, must_not_be_merged, not_in_this_state
 from services.tickets.domain import Absorb, Close, GiveSatisfaction, Levels, Merge, Reopen, Resolve, Ticket
 
 
@@ -119,6 +119,7 @@ def absorb(ticket: Ticket, command: Absorb) -> list[TicketEvent]:
 
 def _may_join(ticket: Ticket, other: str, customer: str, field: str) -> None:
     """Two tickets join when they are two, of one customer, and both worked on (each side asks for itself)."""
+    must_not_be_merged(ticket)
     if other == ticket.ticket:
         raise Refusal(
             "merge_with_itself",
