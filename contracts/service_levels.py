@@ -82,13 +82,17 @@ class Ownership(LevelModel):
     action: Literal["unassign", "tell_leader"] = "tell_leader"
 
 
+def _the_customer() -> list[WaitingOn]:
+    return ["customer"]
+
+
 class ServiceLevels(LevelModel):
     title: str = Field(max_length=200)
     version: int = Field(ge=1)
     effective: datetime  # tickets opened from then on
     calendar: CalendarData
     rules: list[LevelRule]
-    pause_on: list[WaitingOn] = Field(default_factory=lambda: ["customer"])  # waiting for whom stops the clocks
+    pause_on: list[WaitingOn] = Field(default_factory=_the_customer)  # waiting for whom stops the clocks
     warn_percent: int = Field(default=80, ge=1, le=99)  # of a target used up: the warning before a breach
     ownership: Ownership | None = None
     close_after: int | None = Field(default=None, ge=1)  # working seconds from resolved to closed by itself
