@@ -121,7 +121,7 @@ def _check_above(new: Topic, above: tuple[Topic, ...]) -> None:
     """Refuse a parent that is not there, is retired, or would stand below its own child."""
     if new.parent is not None and (not above or above[0].topic != new.parent) and new.parent != new.topic:
         raise Refusal(
-            "unknown_topic",
+            "topic_unknown",
             f"there is no topic {new.parent!r}",
             status=404,
             field="parent",
@@ -144,4 +144,4 @@ def _check_above(new: Topic, above: tuple[Topic, ...]) -> None:
             remedy="Take a topic that is in use, or bring that one back.",
         )
     if len(above) >= MOST_LEVELS:
-        raise Refusal("too_deep", f"topics have {MOST_LEVELS} levels at most", field="parent")
+        raise Refusal("too_deep", f"topics have {MOST_LEVELS} levels at most", status=422, field="parent")

@@ -116,6 +116,7 @@ def _tags(tags: tuple[str, ...]) -> list[str]:
         raise Refusal(
             "bad_tags",
             f"at most {MOST_TAGS} tags, each one word of at most 40 characters",
+            status=422,
             field="tags",
             remedy="Write about the customer in the text, which is sealed, not in a tag.",
         )
@@ -175,7 +176,7 @@ def _raised(command: RaiseConcentration) -> ConcentrationRaised:
 
 def _bounded(text: str, field: str) -> None:
     if len(text) > 5000:
-        raise Refusal("bad_text", f"{field} has 5000 characters at most", field=field)
+        raise Refusal("bad_text", f"{field} has 5000 characters at most", status=422, field=field)
 
 
 def report_due(month: str, zone: ZoneInfo) -> datetime:
@@ -187,7 +188,9 @@ def report_due(month: str, zone: ZoneInfo) -> datetime:
 def _month_over(month: str) -> date:
     """Return the first day after a month. Refusal `bad_month`."""
     if not MONTH.fullmatch(month) or not 1 <= int(month[:4]) <= 9998:
-        raise Refusal("bad_month", f"{month!r} is no month", field="month", remedy='Write it like "2026-10".')
+        raise Refusal(
+            "bad_month", f"{month!r} is no month", status=422, field="month", remedy='Write it like "2026-10".'
+        )
     year, number = int(month[:4]), int(month[5:])
     return date(year + number // 12, number % 12 + 1, 1)
 
@@ -237,7 +240,7 @@ def decide_queue(queue: Queue | None, command: SaveQueue | DeleteQueue) -> list[
         return [_saved(queue.queue, queue.name, queue.unit, queue.query, command, deleted=True)]
     check_line(command.name, "name")
     if len(command.name) > 100:
-        raise Refusal("bad_text", "a queue's name has 100 characters at most", field="name")
+        raise Refusal("bad_text", "a queue's name has 100 characters at most", status=422, field="name")
     if queue is not None:
         _check_owner(queue, command.by)
         if (queue.name, queue.unit, queue.query, queue.deleted) == (command.name, command.unit, command.query, False):

@@ -15,7 +15,7 @@ _LINE = re.compile(r"[^\x00-\x1f\x7f]{1,200}")
 
 
 def there(state: CareState | None, kind: type[S], command: CareCommand, *, needed: bool = False) -> S | None:
-    """Return the state as the kind that a command speaks of. Refusal 404 `unknown_*` where it is needed and absent."""
+    """Return the state as the kind that a command speaks of. Refusal 404 `.._unknown` where it is needed and absent."""
     if state is None:
         if needed:
             raise unknown(kind.__name__.lower())
@@ -27,7 +27,7 @@ def there(state: CareState | None, kind: type[S], command: CareCommand, *, neede
 
 def unknown(what: str) -> Refusal:
     return Refusal(
-        f"unknown_{what}", f"there is no such {what}", status=404, field=what, remedy="Check the id, or list them."
+        f"{what}_unknown", f"there is no such {what}", status=404, field=what, remedy="Check the id, or list them."
     )
 
 
@@ -41,6 +41,7 @@ def check_id(text: str, field: str) -> None:
         raise Refusal(
             f"bad_{field}_id",
             "an id is one word of at most 60 characters without colon and slash",
+            status=422,
             field=field,
             remedy="Shorten it, or leave those characters out.",
         )
@@ -49,4 +50,4 @@ def check_id(text: str, field: str) -> None:
 def check_line(text: str, field: str) -> None:
     """Refuse what is empty, of several lines, or longer than 200 characters."""
     if not _LINE.fullmatch(text) or not text.strip():
-        raise Refusal("bad_text", f"{field} is one line of 1 to 200 characters", field=field)
+        raise Refusal("bad_text", f"{field} is one line of 1 to 200 characters", status=422, field=field)

@@ -45,18 +45,21 @@ def define_rule(known: VisitRule | None, command: DefineVisitRule) -> list[CareE
     check_id(new.rule, "rule")
     check_line(new.unit, "unit")
     if not 1 <= new.days <= 3660:
-        raise Refusal("bad_days", "a rule's days are 1 to 3660", field="days")
+        raise Refusal("bad_days", "a rule's days are 1 to 3660", status=422, field="days")
     if new.customers and new.trigger == "after_complaint":
         raise Refusal(
             "customers_not_for_this_trigger",
             "a visit after a complaint is to whoever complained",
+            status=422,
             field="customers",
             remedy="Leave the customers out, or take the trigger every_days.",
         )
     if len(new.customers) > MOST_CUSTOMERS:
-        raise Refusal("too_many_customers", f"a rule names {MOST_CUSTOMERS} customers at most", field="customers")
+        raise Refusal(
+            "too_many_customers", f"a rule names {MOST_CUSTOMERS} customers at most", status=422, field="customers"
+        )
     if known is None and new.ended:
-        raise Refusal("unknown_rule", f"there is no rule {new.rule!r}", status=404, field="rule")
+        raise Refusal("rule_unknown", f"there is no rule {new.rule!r}", status=404, field="rule")
     if known is not None and _same_rule(known, new):
         return []
     at = new.at if known is None else max(new.at, known.at)
@@ -96,6 +99,7 @@ def schedule_visit(known: Visit | None, command: ScheduleVisit, zone: ZoneInfo) 
         raise Refusal(
             "due_in_the_past",
             f"{command.due} is over",
+            status=422,
             field="due",
             remedy="Give today or a later day.",
         )
@@ -161,7 +165,7 @@ def _time(visit: Visit, at: datetime, zone: ZoneInfo) -> list[VisitMissed]:
 
 def _done(visit: Visit, command: DoVisit, at: datetime) -> VisitDone:
     if command.satisfaction is not None and not 1 <= command.satisfaction <= 5:
-        raise Refusal("bad_satisfaction", "satisfaction is 1 to 5", field="satisfaction")
+        raise Refusal("bad_satisfaction", "satisfaction is 1 to 5", status=422, field="satisfaction")
     return VisitDone(
         visit=visit.visit,
         content=command.content,

@@ -228,7 +228,7 @@ def test_a_command_from_before_the_last_event_is_taken_at_that() -> None:
     [do(), ask.AssignVisit("2", "1", NOON), ask.CancelVisit("by_hand", "1", NOON), ask.PassTime(NOON)],
 )
 def test_a_visit_that_is_not_there_is_unknown(command: Any) -> None:
-    given().when(command).refused("unknown_visit", 404)
+    given().when(command).refused("visit_unknown", 404)
 
 
 # --- rules of visits ---
@@ -269,7 +269,7 @@ def test_a_rules_customers_are_a_set() -> None:
         ({"unit": ""}, "bad_text"),
         ({"trigger": "after_complaint", "customers": ("C1",)}, "customers_not_for_this_trigger"),
         ({"customers": tuple(map(str, range(2001)))}, "too_many_customers"),
-        ({"ended": True}, "unknown_rule"),
+        ({"ended": True}, "rule_unknown"),
     ],
 )
 def test_a_rule_that_makes_no_sense_is_refused(other: dict[str, Any], code: str) -> None:
@@ -371,9 +371,9 @@ def test_a_need_that_is_decided_is_not_handed_on_but_may_be_tagged() -> None:
 
 
 def test_a_need_that_is_not_there_is_unknown() -> None:
-    given().when(ask.TagNeed(("x",), "1", NOON)).refused("unknown_need", 404)
-    given().when(ask.HandOverNeed("3001", "1", NOON)).refused("unknown_need", 404)
-    given().when(ask.DecideNeed("accepted", None, "1", NOON)).refused("unknown_need", 404)
+    given().when(ask.TagNeed(("x",), "1", NOON)).refused("need_unknown", 404)
+    given().when(ask.HandOverNeed("3001", "1", NOON)).refused("need_unknown", 404)
+    given().when(ask.DecideNeed("accepted", None, "1", NOON)).refused("need_unknown", 404)
 
 
 # --- concentration cases ---
@@ -427,8 +427,8 @@ def test_long_guidance_and_findings_are_refused() -> None:
 
 
 def test_a_case_that_is_not_there_is_unknown() -> None:
-    given().when(coordinate()).refused("unknown_case", 404)
-    given().when(end()).refused("unknown_case", 404)
+    given().when(coordinate()).refused("case_unknown", 404)
+    given().when(end()).refused("case_unknown", 404)
 
 
 # --- monthly complaint reports ---
@@ -486,7 +486,7 @@ def test_a_topic_is_defined_and_said_again_changes_nothing() -> None:
 
 def test_a_topic_stands_below_a_topic_that_is_there() -> None:
     given().when(ask.DefineTopic(topic("password", "login"), (topic("login"),))).then(TopicDefined)
-    given().when(ask.DefineTopic(topic("password", "login"))).refused("unknown_topic", 404)
+    given().when(ask.DefineTopic(topic("password", "login"))).refused("topic_unknown", 404)
 
 
 def test_topics_make_no_circle() -> None:
@@ -552,7 +552,7 @@ def test_a_queue_is_its_owners() -> None:
 def test_a_queue_has_a_name_and_is_there() -> None:
     given().when(save(name="")).refused("bad_text")
     given().when(save(name="x" * 101)).refused("bad_text")
-    given().when(ask.DeleteQueue("2001", LATER)).refused("unknown_queue", 404)
+    given().when(ask.DeleteQueue("2001", LATER)).refused("queue_unknown", 404)
 
 
 def test_a_command_is_for_its_own_kind() -> None:
