@@ -16,7 +16,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from contracts.subjects import INBOX_STREAM, RECEIPTS_STREAM, stream_name
+from contracts.subjects import (
+    INBOX_STREAM,
+    RECEIPTS_STREAM,
+    inbox_subject,
+    intake_subject,
+    receipt_subject,
+    stream_name,
+)
 from deploy.local.process import Child, RunnerError, wait_until
 
 SERVICE_USERS = ("org", "activity", "tickets", "kpi", "portal")
@@ -49,10 +56,27 @@ _INBOX_CONSUMERS = tuple(
     for verb in ("CREATE", "DURABLE.CREATE", "MSG.NEXT", "DELETE", "PAUSE")
     for rest in ("", ".>")
 )
+INTAKES = ("activity", "tickets")  # services that take events of publishers
+# Ways to make a consumer that do not name its subjects where permissions can see them.
+_UNNAMED = tuple(
+    f"$JS.API.CONSUMER.{rest}"
+    for rest in (f"CREATE.{INBOX_STREAM}", f"CREATE.{INBOX_STREAM}.*", f"DURABLE.CREATE.{INBOX_STREAM}.>")
+)
 
 
 def _own_streams(names: Iterable[str]) -> list[str]:
     return [f"$JS.API.STREAM.{verb}.{name}" for name in names for verb in ("CREATE", "UPDATE")]
+
+
+def _inbox_of_others(user: str) -> list[str]:
+    """Return what a service that takes events may not do: read, or end, what publishers sent to another one."""
+    deny = list(_UNNAMED)
+    for other in INTAKES:
+        if other != user:
+            deny += [f"$JS.API.CONSUMER.{verb}.{INBOX_STREAM}.{other}" for verb in ("MSG.NEXT", "DELETE", "PAUSE")]
+            deny += [f"$JS.API.CONSUMER.CREATE.{INBOX_STREAM}.{other}.>", f"$JS.ACK.{INBOX_STREAM}.{other}.>"]
+            deny.append(f"$JS.API.CONSUMER.CREATE.{INBOX_STREAM}.*.{inbox_subject('*', other)}")
+    return deny
 
 
 def permissions(user: str, shards: int) -> dict[str, dict[str, list[str]]] | None:
@@ -69,11 +93,11 @@ def permissions(user: str, shards: int) -> dict[str, dict[str, list[str]]] | Non
     if user == "org":
         publish.append("$SYS._INBOX.>")  # the answers of the authentication call-out
         subscribe.append("$SYS.REQ.USER.AUTH")
-    if user == "activity":
-        own += [INBOX_STREAM, RECEIPTS_STREAM]
-    if user in ("activity", "tickets"):
-        publish += ["receipts.>", "_R_.>"]  # replies to another account go by a mapped subject
-        subscribe.append(f"intake.*.{user}")
+    if user in INTAKES:
+        own += [INBOX_STREAM, RECEIPTS_STREAM]  # whichever comes first makes them
+        publish += [receipt_subject("*", user), "_R_.>"]  # replies to another account go by a mapped subject
+        subscribe.append(intake_subject("*", user))
+        deny += _inbox_of_others(user)
     else:
         deny += _INBOX_CONSUMERS
     publish += _own_streams(own)

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from services.activity.decision import Result, Unit
+from services.activity.decision import Unit
 from services.activity.facts import Row
-from services.activity.structure import Rejected
 from services.kernel.committer import Committed
 from services.kernel.errors import Refusal
+from services.kernel.outcomes import Answer, Result
 from services.kernel.positions import render
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Results in the order sent, and the position that includes all of them."""
-
-    results: list[Result]
-    position: str
+from services.kernel.wire import Rejected
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from contracts.activity import SYSTEM_SOURCE, VOIDED_TYPE, ActivityRef, IntakeAnswer
 from contracts.envelope import identity_key
-from services.activity.api_events import answer_bytes, service_of
+from services.activity.api_events import service_of
 from services.activity.facts import AWAITED, VOID, Ref
 from services.activity.request import Request as IntakeRequest
 from services.activity.rules import Grant
@@ -20,6 +20,7 @@ from services.activity.structure import read_event
 from services.kernel.auth import Access, Allow, Principal, allow, authenticate
 from services.kernel.clock import new_id, now
 from services.kernel.errors import Refusal
+from services.kernel.outcomes import answer_bytes
 from services.kernel.telemetry import traceparent
 from services.kernel.web import IdempotencyKey
 

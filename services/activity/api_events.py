@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from contracts.activity import IntakeAnswer
 from contracts.envelope import identity_key
-from services.activity.answers import Answer
 from services.activity.facts import AWAITED, STATES
-from services.activity.request import MAX_BYTES, read_request
+from services.activity.request import read_request
 from services.activity.scope import people_in_reach, sender_grant
 from services.activity.service import Service
 from services.kernel.auth import Access, Allow, Principal, allow, authenticate
 from services.kernel.errors import Refusal
-from services.kernel.telemetry import trace_id, traceparent
+from services.kernel.outcomes import answer_bytes
+from services.kernel.telemetry import traceparent
 from services.kernel.web import read_body
-
-_encode = msgspec.json.Encoder().encode
+from services.kernel.wire import MAX_BYTES
 
 
 class AllowSenders(Allow):
@@ -29,19 +27,6 @@ class AllowSenders(Allow):
         if principal.kind == "publisher":
             return await Allow("activity.publish")(principal)
         return await Allow("activity.record")(principal)
-
-
-class AnswerBody(msgspec.Struct, omit_defaults=True):
-    """contracts.activity.IntakeAnswer"""
-
-    results: list[Any]
-    position: str
-    trace: str | None = None
-
-
-def answer_bytes(answer: Answer) -> bytes:
-    """Encode an answer as it goes out, over HTTP and NATS alike."""
-    return _encode(AnswerBody(answer.results, answer.position, trace_id(traceparent.get())))
 
 
 def service_of(request: Request) -> Service:

@@ -11,13 +11,15 @@ from pydantic import BaseModel, ConfigDict
 from contracts.activity import IntakeAnswer
 from services.activity import quarantine
 from services.activity.api import respond
-from services.activity.api_events import answer_bytes, service_of
+from services.activity.api_events import service_of
+from services.activity.known import grant_of
 from services.activity.request import Request as IntakeRequest
 from services.activity.service import Service
 from services.activity.structure import read_event
 from services.kernel.auth import Access, allow
 from services.kernel.clock import now
 from services.kernel.errors import Refusal
+from services.kernel.outcomes import answer_bytes
 from services.kernel.telemetry import traceparent
 from services.kernel.web import envelope
 
@@ -120,8 +122,8 @@ async def _open(service: Service, number: int, *, whole: bool) -> tuple[bytes, s
 
 async def _send(service: Service, number: int, document: bytes, publisher: str, access: Access) -> Response:
     """Submit under the publisher's own permissions; the row is settled when it is not rejected again."""
-    grant = await service.publishers.grant(publisher)
-    if grant is None:
+    sender = await service.publishers.find(publisher)
+    if sender is None:
         raise Refusal(
             "unknown_publisher",
             f"{publisher} may not publish any more",
@@ -129,7 +131,7 @@ async def _send(service: Service, number: int, document: bytes, publisher: str, 
             remedy="Discard it, or register the publisher again.",
         )
     event = read_event(document, service.settings.zone)
-    asked = IntakeRequest(grant, [event], document, False, traceparent=traceparent.get())
+    asked = IntakeRequest(grant_of(sender), [event], document, False, traceparent=traceparent.get())
     asked.keep_rejected = False  # it is in quarantine already
     answer = await service.intake.submit(asked)
     if answer.results[0].outcome != "rejected":

@@ -16,11 +16,11 @@ from services.activity import api, api_changes, api_events, api_evidence, api_qu
 from services.activity.catalogue import CatalogueStore, write_types
 from services.activity.holds import Holds
 from services.activity.intake import Intake
-from services.activity.known import KnownIdentities, Publishers
-from services.activity.messages import Messages
+from services.activity.known import KnownIdentities
+from services.activity.messages import MessageIntake
 from services.activity.projections.identities import IdentitiesProjection
 from services.activity.quarantine import Limits, sweep
-from services.activity.receipts import Receipts
+from services.activity.receipts import SecondReceipts
 from services.activity.restore import restore
 from services.activity.service import Service
 from services.kernel.archive import OwnerClient
@@ -33,12 +33,15 @@ from services.kernel.database import TRANSIENT, Database
 from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
+from services.kernel.messages import Messages
 from services.kernel.migrate import migrate
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
+from services.kernel.publishers import Publishers
 from services.kernel.read_models_api import ReadModels, read_models_router
 from services.kernel.reader import StreamReader
 from services.kernel.rebuild import start_over
+from services.kernel.receipts import Receipts
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
@@ -116,16 +119,17 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     await known.load(db)
     intake = Intake(committer, catalogue, known, Limits())
     intake.rests_on, intake.epochs = (lambda: identities.applied), (lambda: identities.epochs)
-    service = Service(settings, db, ledger, committer, catalogue, known, Publishers(db), intake)
+    publishers = Publishers(db, "identities", "activity")
+    service = Service(settings, db, ledger, committer, catalogue, known, publishers, intake)
     app.state.service = service
     _spawn(stack, _seed(app, service))
     await _run(stack, intake)
-    receipts = Receipts(db, nc)
-    await _run(stack, receipts)
+    receipts = Receipts(nc, "activity")
+    await _run(stack, SecondReceipts(db, receipts))
     holds = Holds(service)
     await _run(stack, holds)
     identities.on_applied(lambda ledger_name, commits: holds.wake())
-    messages = Messages(service, settings, receipts)
+    messages = Messages(MessageIntake(service), settings, receipts)
     await _run(stack, messages)
     add_check(app, "messages", messages.check)
     _spawn(stack, _sweep(service))

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-import msgspec
-
 from services.activity import facts
 from services.activity.facts import AWAITED, HELD, RECORDED, VOID, VOIDED, Reason, Ref, Row
 from services.activity.rules import (
@@ -26,21 +24,9 @@ from services.activity.rules import (
     shard_of,
     time_flaw,
 )
-from services.activity.structure import Candidate, Rejected
-
-
-class Result(msgspec.Struct, gc=False, omit_defaults=True):
-    """contracts.activity.IntakeResult, in the order sent; `commit` is filled in once the commit has its number."""
-
-    index: int
-    source: str | None
-    id: str | None
-    outcome: str
-    code: str | None = None
-    field: str | None = None
-    detail: str | None = None
-    remedy: str | None = None
-    commit: str | None = None
+from services.activity.structure import Candidate
+from services.kernel.outcomes import Result
+from services.kernel.wire import Rejected
 
 
 class Known(Protocol):

@@ -15,9 +15,9 @@ from typing import Any
 import asyncpg
 
 from services.activity import quarantine, store
-from services.activity.answers import Answer, Judged, Outcome, answers_of, insist_on_all, join, place_of
+from services.activity.answers import Judged, Outcome, answers_of, insist_on_all, join, place_of
 from services.activity.catalogue import CatalogueStore
-from services.activity.decision import Decider, Decision, Result
+from services.activity.decision import Decider, Decision
 from services.activity.known import KnownIdentities
 from services.activity.request import Request
 from services.activity.structure import Candidate
@@ -26,6 +26,7 @@ from services.kernel.committer import Committed, GroupCommitter
 from services.kernel.database import TRANSIENT
 from services.kernel.errors import Refusal, Unavailable
 from services.kernel.ledger import Work
+from services.kernel.outcomes import Answer, Result
 
 log = logging.getLogger("opsledger.activity")
 

@@ -4,15 +4,12 @@ ever; what has not been seen is asked for in the decision's own transaction, und
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from services.activity.projections.identities import lock_identities, waits_for
 from services.activity.rules import Grant, Identity
-from services.kernel.clock import monotonic
 from services.kernel.database import Connection, Database
 from services.kernel.projection import reading, schema_of
-
-PUBLISHER_SECONDS = 1.0  # how long a publisher's permissions are believed
+from services.kernel.publishers import Sender
 
 
 class KnownIdentities:
@@ -52,37 +49,6 @@ class KnownIdentities:
         return bool(people or found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    grant: Grant | None
-    until: float
-
-
-class Publishers:
-    """Publishers' permissions, for those that come over NATS (over HTTP the token carries them)."""
-
-    def __init__(self, db: Database) -> None:
-        self.db = db
-        self._entries: dict[str, _Entry] = {}
-
-    def forget(self, publisher: str) -> None:
-        """Read the publisher's permissions again at the next question."""
-        self._entries.pop(publisher, None)
-
-    async def grant(self, publisher: str) -> Grant | None:
-        """Return what the publisher may send; None: unknown or revoked."""
-        entry = self._entries.get(publisher)
-        if entry is None or entry.until < monotonic():
-            async with reading(self.db, "identities") as (conn, _):
-                row = await conn.fetchrow("SELECT * FROM publisher WHERE publisher = $1", publisher)
-            grant = None
-            if row is not None and not row["revoked"] and "activity" in row["contexts"]:
-                grant = publisher_grant(publisher, row["types"], row["sources"])
-            entry = self._entries[publisher] = _Entry(grant, monotonic() + PUBLISHER_SECONDS)
-        return entry.grant
-
-
-def publisher_grant(name: str, types: Iterable[str], sources: Iterable[str]) -> Grant:
-    """Return what a publisher may send: its types ("*" = any), in its own names."""
-    allowed = frozenset(types)
-    return Grant(name, frozenset(sources) or frozenset((name,)), None if "*" in allowed else allowed)
+def grant_of(publisher: Sender) -> Grant:
+    """Return what a publisher may send, in its own names."""
+    return Grant(publisher.name, publisher.sources, publisher.types)

@@ -1,233 +1,36 @@
-"""Activity over NATS: requests answered after the commit, and the durable inbox with receipts.
-
-The documents are those of HTTP: structured or binary mode, one event or a batch a message. An inbox message is
-acknowledged only after its commit and its receipt. Raw messages, validated one by one: one that cannot be read must
-not take its neighbours along.
-"""
+"""Activity's end of NATS: what came over a subject, read and submitted to the one intake."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-from collections.abc import Mapping
-from typing import Any
-
-import msgspec
-from faststream.message import StreamMessage
-from faststream.nats import NatsBroker, NatsResponse
-from faststream.nats.annotations import NatsMessage
-from faststream.nats.security import NatsUserPassword
-from nats.aio.msg import Msg
-from nats.js.errors import NotFoundError
-
-from contracts.subjects import INBOX_STREAM
-from services.activity.answers import Answer
-from services.activity.api_events import answer_bytes
-from services.activity.decision import Result
-from services.activity.inbox import DURABLE, InboxReader
-from services.activity.receipts import BROKEN, ReceiptBody, Receipts, ensure_streams
+from services.activity.known import grant_of
 from services.activity.request import Request, read_request
 from services.activity.rules import Grant
 from services.activity.service import Service
-from services.activity.structure import Rejected
-from services.kernel.clock import monotonic
 from services.kernel.errors import Refusal
-from services.kernel.settings import Settings
-from services.kernel.telemetry import continue_trace
-
-log = logging.getLogger("opsledger.activity")
-quiet = logging.getLogger("opsledger.activity.faststream")  # its own words on every message are of no use here
-quiet.setLevel(logging.WARNING)
-
-BATCH = 256  # inbox messages taken at once
-PARALLEL = 64  # requests in work at once
-LOOK = 2.0  # seconds between looks at the inbox's consumer
-KNOWN_WITHIN = 3.0  # a publisher that NATS admits is on its way to our record
+from services.kernel.messages import Sent
+from services.kernel.outcomes import Answer, Result
+from services.kernel.wire import Rejected
 
 
-async def _raw(message: StreamMessage[Any]) -> Any:
-    """No decoding by the library: intake reads the bytes itself."""
-    return b""
+class MessageIntake:
+    """Reads messages in their publisher's name (kernel.messages.Intake)."""
 
-
-class InboxGone(Exception):
-    """The inbox or its consumer does not exist any more."""
-
-
-class Messages:
-    """Keeps requests and inbox running; makes both anew when the inbox or its consumer has gone."""
-
-    def __init__(self, service: Service, settings: Settings, receipts: Receipts) -> None:
+    def __init__(self, service: Service) -> None:
         self.service = service
-        self.receipts = receipts
-        self._settings = settings
-        self._task: asyncio.Task[None] | None = None
-        self.ready = False
 
-    async def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="messages")
-
-    async def check(self) -> dict[str, Any]:
-        """Readiness: requests are answered and the inbox is read."""
-        return {"ready": self.ready}
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            broker, inbox = self.broker(), InboxReader(self.receipts.nc)
-            try:
-                await ensure_streams(self.receipts.nc)
-                await broker.start()
-                await inbox.open()
-                self.ready = True
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(self._watch())
-                    group.create_task(self._take_all(inbox))
-            except Exception as error:  # the broker's, whatever it is: everything is made anew
-                log.warning("messages_interrupted", extra={"error": repr(error)})
-                await asyncio.sleep(0.3)
-            finally:
-                self.ready = False
-                await asyncio.shield(_closed(broker, inbox))
-
-    async def _take_all(self, inbox: InboxReader) -> None:
-        while True:
-            messages = await inbox.take(BATCH)
-            if messages:
-                await self.take(messages)
-
-    async def _watch(self) -> None:
-        """Raise InboxGone when the inbox's consumer has gone, as after the loss of the broker's volume."""
-        js = self.receipts.nc.jetstream(timeout=5)
-        while True:
-            await asyncio.sleep(LOOK)
-            try:
-                await js.consumer_info(INBOX_STREAM, DURABLE)
-            except NotFoundError as error:
-                raise InboxGone from error
-            except BROKEN as error:
-                log.info("broker_not_answering", extra={"error": repr(error)})
-
-    def broker(self) -> NatsBroker:
-        """Return a FastStream broker that answers requests."""
-        settings = self._settings
-        broker = NatsBroker(
-            settings.nats_url,
-            security=NatsUserPassword(settings.nats_user, settings.nats_password.get_secret_value()),
-            name="activity-intake",
-            max_reconnect_attempts=-1,
-            reconnect_time_wait=1,
-            graceful_timeout=5,
-            logger=quiet,
-        )
-        broker.subscriber(
-            "intake.*.activity", queue="activity", max_workers=PARALLEL, decoder=_raw,
-            description="A request, answered after the commit.",
-        )(self.answer)  # fmt: skip
-        return broker
-
-    async def answer(self, message: NatsMessage) -> NatsResponse:
-        """Decide one request; whatever goes wrong is a problem document."""
-        raw: Msg = message.raw_message
-        try:
-            request = await self._request(raw.subject, raw.data, raw.headers or {}, None)
-            body = answer_bytes(await self.service.intake.submit(request))
-        except Refusal as refusal:
-            body = _problem(refusal)
-        except Exception:
-            log.exception("intake_request_failed")
-            body = _problem(Refusal("internal_error", "this should not have happened", status=500))
-        return NatsResponse(body, headers={"content-type": "application/json"})
-
-    async def take(self, messages: list[Msg]) -> None:
-        """Decide a batch of inbox messages; each is acknowledged after its commit and its receipt."""
-        outcomes = await asyncio.gather(*(self._one(raw) for raw in messages))
-        done = [(raw, outcome) for raw, outcome in zip(messages, outcomes, strict=True) if outcome is not None]
-        await self.receipts.publish([outcome for _, outcome in done])
-        for raw, _ in done:
-            await raw.ack()
-        for raw, outcome in zip(messages, outcomes, strict=True):
-            if outcome is None:
-                await raw.nak(delay=1)
-
-    async def _one(self, raw: Msg) -> tuple[str, ReceiptBody] | None:
-        """Return (publisher, receipt); None: not possible now, the message stays."""
-        publisher = _publisher(raw.subject)
-        headers = raw.headers or {}
-        message = headers.get("Nats-Msg-Id") or str(raw.metadata.sequence.stream)
-        try:
-            request = await self._request(raw.subject, raw.data, headers, message)
-            answer = await self.service.intake.submit(request)
-        except Refusal as refusal:
-            if refusal.status >= 500:
-                log.warning("inbox_waits", extra={"code": refusal.code})
-                return None
-            unreadable = await self._unreadable(publisher, raw.data, message, refusal)
-            if unreadable is None:
-                return None
-            answer = unreadable
-        except Exception:
-            log.exception("inbox_message_failed")
-            return None
-        return publisher, ReceiptBody(message, answer.results)
-
-    async def _request(self, subject: str, data: bytes, headers: Mapping[str, str], message: str | None) -> Request:
-        grant = await self._grant(_publisher(subject))
-        names = {name.lower(): value for name, value in headers.items()}
-        trace = continue_trace(names.get("traceparent"))
+    async def submit(self, sent: Sent) -> Answer:
+        grant = grant_of(await self.service.publishers.admit(sent.publisher))
         zone = self.service.settings.zone
-        return read_request(data, names, grant, zone, message=message, traceparent=trace)
+        request = read_request(sent.data, sent.headers, grant, zone, message=sent.message, traceparent=sent.traceparent)
+        return await self.service.intake.submit(request)
 
-    async def _grant(self, publisher: str) -> Grant:
-        deadline = monotonic() + KNOWN_WITHIN
-        while True:
-            grant = await self.service.publishers.grant(publisher)
-            if grant is not None:
-                return grant
-            if monotonic() > deadline:
-                raise Refusal("unknown_publisher", f"{publisher} may not publish here", status=403)
-            await asyncio.sleep(0.2)
-            self.service.publishers.forget(publisher)
-
-    async def _unreadable(self, publisher: str, data: bytes, message: str, refusal: Refusal) -> Answer | None:
-        """Keep a message of which nothing could be read: its publisher has no other answer than the receipt.
-
-        None: it cannot be kept now, the message stays.
-        """
+    async def unreadable(self, sent: Sent, refusal: Refusal) -> Answer:
+        """Keep a message of which nothing could be read: its publisher has no other answer than the receipt."""
         flaw = Rejected(refusal.code, refusal.detail, refusal.field, refusal.remedy)
-        request = Request(Grant(publisher, frozenset()), [flaw], data, False, message)
+        request = Request(Grant(sent.publisher, frozenset()), [flaw], sent.data, False, sent.message)
         try:
             return await self.service.intake.submit(request)
         except Refusal as failure:
-            if failure.status >= 500:
-                return None
+            if failure.status >= 500:  # it cannot be kept now, the message stays
+                raise
             return Answer([Result(0, None, None, "rejected", flaw.code, flaw.field, flaw.detail, flaw.remedy)], "")
-
-
-def _publisher(subject: str) -> str:
-    return subject.split(".")[1]
-
-
-def _problem(refusal: Refusal) -> bytes:
-    body = {
-        "type": f"urn:opsledger:problem:{refusal.code}",
-        "title": refusal.code.replace("_", " "),
-        "status": refusal.status,
-        "detail": refusal.detail,
-        "code": refusal.code,
-        "field": refusal.field,
-        "remedy": refusal.remedy,
-    }
-    return msgspec.json.encode({name: value for name, value in body.items() if value is not None})
-
-
-async def _closed(broker: NatsBroker, inbox: InboxReader) -> None:
-    try:
-        await inbox.close()
-        await broker.stop()
-    except Exception as error:  # it is being thrown away
-        log.debug("broker_close_failed", extra={"error": repr(error)})

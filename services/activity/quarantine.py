@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from contracts.envelope import identity_key
-from services.activity.members import UNREADABLE
 from services.activity.request import Request
-from services.activity.structure import Rejected
 from services.kernel.clock import monotonic
 from services.kernel.database import Connection, Database
 from services.kernel.errors import Refusal
+from services.kernel.members import UNREADABLE
 from services.kernel.telemetry import counter
+from services.kernel.wire import Rejected
 
 ORIGINAL_BYTES = 64 * 1024
 RETENTION = timedelta(days=90)

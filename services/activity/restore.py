@@ -13,13 +13,13 @@ import msgspec
 from contracts.activity import ActivityTypeDefined
 from contracts.envelope import identity_key
 from services.activity import facts
-from services.activity.canonical import content_digest, decode_json
 from services.activity.catalogue import write_types
 from services.activity.facts import AWAITED, COLUMNS, HELD, RECORDED, VOID, VOIDED, Ref, Row
 from services.activity.projections.identities import waits_for
 from services.activity.rules import Identity
 from services.activity.structure import VOID_NAME, WireData
 from services.kernel.aggregates import write_aggregates
+from services.kernel.canonical import content_digest, decode_json
 from services.kernel.codec import Commit, Envelope
 from services.kernel.database import Connection
 

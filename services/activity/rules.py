@@ -13,7 +13,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from contracts.activity import SYSTEM_SOURCE
-from services.activity.structure import VOID_NAME, Candidate, Rejected
+from services.activity.structure import VOID_NAME, Candidate
+from services.kernel.wire import Rejected
 
 FUTURE = timedelta(minutes=5)
 

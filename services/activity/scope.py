@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import date
 
 from contracts.activity import SYSTEM_SOURCE
-from services.activity.known import publisher_grant
+from services.activity.known import grant_of
 from services.activity.rules import Grant
 from services.kernel.auth import Access
 from services.kernel.database import Database
 from services.kernel.projection import reading
+from services.kernel.publishers import sender
 
 MEMBERS = """
 WITH RECURSIVE below AS (
@@ -39,6 +40,6 @@ async def sender_grant(db: Database, access: Access, today: date) -> Grant:
     """Return what the sender of events over HTTP may send: a publisher by its token, a person in the system's name."""
     principal = access.principal
     if principal.kind == "publisher":
-        return publisher_grant(principal.sub, principal.types, principal.sources)
+        return grant_of(sender(principal.sub, principal.types, principal.sources))
     subjects = await people_in_reach(db, access, today)
     return Grant(principal.id, frozenset((SYSTEM_SOURCE,)), None, subjects)

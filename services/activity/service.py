@@ -8,11 +8,12 @@ from typing import Any
 
 from services.activity.catalogue import CatalogueStore
 from services.activity.intake import Intake
-from services.activity.known import KnownIdentities, Publishers
+from services.activity.known import KnownIdentities
 from services.kernel.clock import now
 from services.kernel.committer import GroupCommitter
 from services.kernel.database import Database
 from services.kernel.ledger import Ledger
+from services.kernel.publishers import Publishers
 from services.kernel.settings import Settings
 
 

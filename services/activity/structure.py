@@ -6,8 +6,7 @@ what the catalogue says or what has been recorded: those are later checks.
 
 from __future__ import annotations
 
-import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
@@ -16,34 +15,27 @@ from msgspec import Meta
 
 from contracts.activity import NAME_LENGTH, VOIDED_TYPE, WIRE_PREFIX
 from contracts.envelope import identity_key
-from services.activity.canonical import content_digest, decode_json
-from services.activity.members import UNREADABLE, split
+from services.kernel.canonical import content_digest, decode_json
+from services.kernel.members import UNREADABLE, split
+from services.kernel.wire import (
+    NOT_CLOUDEVENTS,
+    Attribute,
+    Rejected,
+    WireEvent,
+    attribute_flaw,
+    field_of,
+    instant_of,
+    malformed,
+    named,
+)
 
 VOID_TYPES = frozenset((VOIDED_TYPE, WIRE_PREFIX + "activity.voided"))
 VOID_NAME = "activity.voided"
 
-Attribute = Annotated[str, Meta(min_length=1, max_length=1024)]
 Word = Annotated[str, Meta(max_length=NAME_LENGTH)]  # a field that is a key somewhere
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000_000_000)]
 
 DATA_BYTES = 128 * 1024  # of one event's data: a void and what it takes back stand in one commit, of 512 KiB at most
-
-_RFC3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d):([0-5]\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f]")  # CloudEvents 1.0, "String": what an attribute may not contain
-
-
-class WireEvent(msgspec.Struct, gc=False):
-    """CloudEvents 1.0 in JSON format; `data` stays exactly as sent."""
-
-    specversion: Literal["1.0"]
-    id: Attribute
-    source: Attribute
-    type: Attribute
-    subject: Word | None = None
-    time: str | None = None
-    datacontenttype: str | None = None
-    data: msgspec.Raw = msgspec.Raw(b"null")
-    data_base64: str | None = None
 
 
 class WireData(msgspec.Struct, gc=False):
@@ -73,17 +65,6 @@ class Target(msgspec.Struct, gc=False):
 class VoidData(msgspec.Struct, gc=False):
     target: Target
     reason: Annotated[str, Meta(min_length=1)]
-
-
-class Rejected(msgspec.Struct, gc=False):
-    """Why an event does not stand: a stable code, the field that is wrong, and what to do."""
-
-    code: str
-    detail: str
-    field: str | None = None
-    remedy: str | None = None
-    source: str | None = None
-    id: str | None = None
 
 
 class Candidate(msgspec.Struct, gc=False):
@@ -124,9 +105,9 @@ def read_event(document: bytes | msgspec.Raw, zone: ZoneInfo) -> Candidate | Rej
     try:
         return read(_event(document), zone)
     except msgspec.ValidationError as error:
-        return _named(_invalid(error, "not_cloudevents", ""), document)
+        return named(_invalid(error, "not_cloudevents", ""), document)
     except UNREADABLE as error:
-        return Rejected("malformed_json", f"not readable as JSON: {error}", remedy="Send UTF-8 JSON (RFC 8259).")
+        return malformed("not readable as JSON", error)
 
 
 def read(event: WireEvent, zone: ZoneInfo, nulls: bool = True) -> Candidate | Rejected:
@@ -159,7 +140,7 @@ def _read(event: WireEvent, zone: ZoneInfo, nulls: bool) -> Candidate | Rejected
     except msgspec.ValidationError as error:
         return _invalid(error, "void_invalid" if is_void else "field_invalid", "data")
     except UNREADABLE as error:
-        return Rejected("malformed_json", f"data is not readable: {error}", "data", "Send UTF-8 JSON (RFC 8259).")
+        return malformed("data is not readable", error, "data")
     if nulls and b"\\u0000" in bytes(event.data):
         flaw = _null_character(fields)
         if flaw is not None:
@@ -176,67 +157,11 @@ def _read(event: WireEvent, zone: ZoneInfo, nulls: bool) -> Candidate | Rejected
 def _attribute_flaw(event: WireEvent, is_void: bool) -> Rejected | None:
     if not event.subject and not is_void:
         return Rejected("subject_missing", "the event has no subject", "subject", "Give the person's staff number.")
-    joined = f"{event.source}{event.id}{event.type}{event.subject}"
-    if not joined.isprintable() and _CONTROL.search(joined):
-        return Rejected(
-            "not_cloudevents", "an attribute contains control characters", None, "Remove the control characters."
-        )
-    kind = event.datacontenttype
-    if event.data_base64 is not None:
-        return Rejected("data_not_json", "data_base64 is not read", "data_base64", "Send a JSON object as `data`.")
-    if kind is not None and kind != "application/json" and not is_json(kind):
-        return Rejected("data_not_json", f"data of type {kind}", "datacontenttype", "Send a JSON object as `data`.")
-    return None
+    return attribute_flaw(event)
 
 
 _NO_FIELDS = WireData()
 _PREFIX_LENGTH = len(WIRE_PREFIX)
-_TIME_REMEDY = 'Send RFC 3339 with an offset, e.g. "2026-10-17T08:30:00+08:00".'
-
-
-def instant_of(text: str | None, zone: ZoneInfo) -> tuple[datetime, str, date] | Rejected:
-    """Return (UTC in whole seconds: sub-seconds are cut; the exact UTC instant as text; the local day)."""
-    if text is None:
-        return Rejected("time_missing", "the event has no time", "time", _TIME_REMEDY)
-    found = _RFC3339.fullmatch(text)
-    if found is None:
-        return Rejected("time_invalid", f"{text[:64]!r} is not RFC 3339 with an offset", "time", _TIME_REMEDY)
-    minute, seconds, fraction = (found[1], found[2], found[5], zone), found[3], found[4]
-    known = _minutes.get(minute)
-    try:
-        if known is None:
-            known = _minute(*minute, seconds)
-        start, prefix, day = known
-        at = start + _SECONDS[int(seconds)]
-    except (ValueError, OverflowError):
-        return Rejected("time_invalid", f"{text!r} is no moment of the calendar", "time", _TIME_REMEDY)
-    fraction = fraction.rstrip("0") if fraction else ""
-    return at, f"{prefix}{seconds}.{fraction}Z" if fraction else f"{prefix}{seconds}Z", day
-
-
-def _minute(day: str, clock: str, offset: str, zone: ZoneInfo, seconds: str) -> tuple[datetime, str, date]:
-    """Return (the minute's beginning in UTC, its text, the local day), remembered where a minute has one local day.
-
-    Before 1972 some zones changed by odd seconds: those moments are worked out one by one.
-    """
-    start = datetime.fromisoformat(f"{day}T{clock}:00{'+00:00' if offset in 'Zz' else offset}").astimezone(UTC)
-    local = (start + _SECONDS[int(seconds)]).astimezone(zone).date()
-    known = (start, start.isoformat()[:17], local)
-    if start.year >= 1972:
-        if len(_minutes) >= _MINUTES_REMEMBERED:
-            _minutes.clear()
-        _minutes[day, clock, offset, zone] = known
-    return known
-
-
-_minutes: dict[tuple[str, str, str, ZoneInfo], tuple[datetime, str, date]] = {}
-_MINUTES_REMEMBERED = 100_000
-_SECONDS = [timedelta(seconds=n) for n in range(60)]
-
-
-def is_json(content_type: str) -> bool:
-    media = content_type.partition(";")[0].strip().lower()
-    return media in ("application/json", "text/json") or media.endswith("+json")
 
 
 def _null_character(fields: WireData) -> Rejected | None:
@@ -248,40 +173,17 @@ def _null_character(fields: WireData) -> Rejected | None:
 
 
 def _invalid(error: msgspec.ValidationError, code: str, prefix: str) -> Rejected:
-    """Turn msgspec's message ("Expected `int`, got `str` - at `$.quantity`") into code, field and remedy."""
-    message = str(error)
-    text, _, path = message.partition(" - at ")
-    field = path.strip("`").removeprefix("$").lstrip(".")
-    if "missing required field" in text:
-        field = f"{field}.{text.split('`')[1]}".lstrip(".")
-    field = ".".join(part for part in (prefix, field) if part)
-    name = field.rpartition(".")[2]
-    if name == "quantity":
-        code = "quantity_invalid"
-    elif name == "form":
-        code = "form_invalid"
-    return Rejected(code, text, field or None, _REMEDIES.get(code, "Send the kind of value that the contract names."))
+    """Turn what msgspec says into code, field and remedy; some fields have a code of their own."""
+    field, detail = field_of(error, prefix)
+    code = _CODES.get(field.rpartition(".")[2], code)
+    remedy = _REMEDIES.get(code, "Send the kind of value that the contract names.")
+    return Rejected(code, detail, field or None, remedy)
 
 
+_CODES = {"quantity": "quantity_invalid", "form": "form_invalid"}
 _REMEDIES = {
     "quantity_invalid": "Send an integer from 1 on (at most 10^12), or leave it out for 1.",
     "form_invalid": "Send one of original, share, direct_message.",
     "void_invalid": 'Send data.target = {"source", "id"} and a data.reason that is not empty.',
-    "not_cloudevents": 'Send CloudEvents 1.0: specversion "1.0", and id, source, type as non-empty strings.',
+    "not_cloudevents": NOT_CLOUDEVENTS,
 }
-
-
-class _Names(msgspec.Struct, gc=False):
-    source: Any = None
-    id: Any = None
-
-
-def _named(rejected: Rejected, document: bytes | msgspec.Raw) -> Rejected:
-    """Add source and id where they can be read, so that a publisher finds its event again."""
-    try:
-        names = msgspec.json.decode(document, type=_Names)
-    except UNREADABLE:
-        return rejected
-    rejected.source = names.source if isinstance(names.source, str) else None
-    rejected.id = names.id if isinstance(names.id, str) else None
-    return rejected

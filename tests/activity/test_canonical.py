@@ -8,7 +8,7 @@ import rfc8785
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.activity.canonical import canonical, content_digest
+from services.kernel.canonical import canonical, content_digest
 
 SAFE = st.integers(min_value=-(2**53) + 1, max_value=2**53 - 1)
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)

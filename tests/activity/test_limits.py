@@ -7,8 +7,10 @@ import random
 
 from nats.aio.msg import Msg
 
-from services.activity.messages import Messages
+from services.activity.messages import MessageIntake
 from services.kernel.errors import Unavailable
+from services.kernel.messages import Messages
+from services.kernel.receipts import Receipts
 from tests.activity.given import Running, post
 from tests.eventually import eventually
 
@@ -45,7 +47,8 @@ async def test_a_limit_set_lower_refuses_the_large_request_only(activity: Runnin
 
 
 async def test_an_inbox_message_that_cannot_be_kept_now_stays(activity: Running, monkeypatch) -> None:
-    messages = Messages(activity.service, activity.service.settings, None)  # type: ignore[arg-type]
+    receipts = Receipts(activity.org.nc, "activity")
+    messages = Messages(MessageIntake(activity.service), activity.service.settings, receipts)
     unreadable = Msg(None, "inbox.bot.activity", data=b"{ broken", headers={"Nats-Msg-Id": "m"})  # type: ignore[arg-type]
     outcome = await messages._one(unreadable)
     assert outcome is not None

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from contracts.activity import ActivityData, ActivityHeld, ActivityRecorded, ActivityVoided, VoidAwaited
 from contracts.envelope import CloudEvent
 from services.activity import facts
-from services.activity.decision import Result
-from services.activity.structure import Candidate, Rejected, WireData, read_batch, read_event
+from services.activity.structure import Candidate, WireData, read_batch, read_event
+from services.kernel.outcomes import Result
+from services.kernel.wire import Rejected
 from tests.activity.given import post, void
 
 ZONE = ZoneInfo("Asia/Shanghai")

@@ -14,9 +14,8 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from contracts.subjects import INBOX_STREAM
+from contracts.subjects import INBOX_STREAM, inbox_subject
 
-DURABLE = "activity"
 AHEAD = 512  # messages asked for beyond those in work
 EXPIRES = 10.0  # seconds a request stands
 ACK_WAIT = 15.0
@@ -24,10 +23,15 @@ MAX_UNACKNOWLEDGED = 4096
 
 
 class InboxReader:
-    """Messages of inbox.*.activity, shared with every other process of this service."""
+    """Messages of inbox.*.<context>, shared with every other process of this service.
 
-    def __init__(self, nc: Client) -> None:
+    Stream and broker keep contexts apart: a work queue takes no second consumer of the same subjects, and the consumer
+    is named after the context, by which the broker's permissions tell whose it is.
+    """
+
+    def __init__(self, nc: Client, context: str) -> None:
         self.nc = nc
+        self.context = context
         self._queue: asyncio.Queue[Msg] = asyncio.Queue()
         self._subscription: Subscription | None = None
         self._asked = 0
@@ -40,8 +44,9 @@ class InboxReader:
         await js.add_consumer(
             INBOX_STREAM,
             ConsumerConfig(
-                durable_name=DURABLE,
-                filter_subject="inbox.*.activity",
+                name=self.context,
+                durable_name=self.context,
+                filter_subject=inbox_subject("*", self.context),
                 ack_policy=AckPolicy.EXPLICIT,
                 ack_wait=ACK_WAIT,
                 max_ack_pending=MAX_UNACKNOWLEDGED,
@@ -77,7 +82,7 @@ class InboxReader:
         self._asked += room
         self._until = now + EXPIRES + 1
         request = {"batch": room, "expires": int(EXPIRES * 1e9)}
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{INBOX_STREAM}.{DURABLE}"
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{INBOX_STREAM}.{self.context}"
         await self.nc.publish(subject, json.dumps(request).encode(), reply=self._inbox)
 
     async def _receive(self, message: Msg) -> None:

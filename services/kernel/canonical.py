@@ -1,4 +1,4 @@
-"""RFC 8785 canonical JSON and the 16-byte content digest of an activity.
+"""RFC 8785 canonical JSON and the 16-byte content digest of an event.
 
 The fast path is msgspec's own encoder; what it writes otherwise than RFC 8785 (numbers with a fraction, keys outside
 the plain range) is prepared first. One deliberate extension: integers beyond 2^53 keep all their digits, so that two

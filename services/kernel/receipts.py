@@ -1,0 +1,61 @@
+"""Receipts: what became of an inbox message, on a durable stream of the publisher's own, at least once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+import nats.errors
+import nats.js.errors
+from nats.aio.client import Client
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
+
+from contracts.subjects import INBOX_STREAM, INBOX_SUBJECTS, RECEIPTS_STREAM, RECEIPTS_SUBJECTS, receipt_subject
+from services.kernel.broker import Publishing
+from services.kernel.outcomes import ReceiptBody, encode
+
+log = logging.getLogger("opsledger.kernel")
+
+IN_FLIGHT = 1000  # receipts sent and not yet acknowledged
+ACK_SECONDS = 10.0
+RECEIPTS_KEPT = 30 * 24 * 3600.0
+WAITING_A_PUBLISHER = 1_000_000
+BROKEN = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
+
+
+async def ensure_streams(nc: Client) -> None:
+    """Create the inbox and the receipts stream where they are missing; whichever service comes first makes them."""
+    js = nc.jetstream(timeout=ACK_SECONDS)
+    inbox = StreamConfig(
+        name=INBOX_STREAM, subjects=[INBOX_SUBJECTS], retention=RetentionPolicy.WORK_QUEUE, storage=StorageType.FILE,
+        max_msgs_per_subject=WAITING_A_PUBLISHER, discard=DiscardPolicy.NEW, discard_new_per_subject=True,
+    )  # fmt: skip
+    receipts = StreamConfig(
+        name=RECEIPTS_STREAM, subjects=[RECEIPTS_SUBJECTS], retention=RetentionPolicy.LIMITS, storage=StorageType.FILE,
+        max_age=RECEIPTS_KEPT,
+    )  # fmt: skip
+    for config in (inbox, receipts):
+        try:
+            await js.stream_info(str(config.name))
+        except nats.js.errors.NotFoundError:
+            await js.add_stream(config)
+            log.info("stream_created", extra={"stream": config.name})
+
+
+class Receipts:
+    """Publishes one context's receipts and reads every acknowledgement."""
+
+    def __init__(self, nc: Client, context: str) -> None:
+        self.nc = nc
+        self.context = context
+        self._js = Publishing(nc, timeout=ACK_SECONDS, publish_async_max_pending=IN_FLIGHT)
+
+    async def publish(self, receipts: Sequence[tuple[str, ReceiptBody]]) -> None:
+        """Publish (publisher, receipt) pairs; returns when the broker has all of them. Raises BROKEN errors."""
+        futures = []
+        for publisher, receipt in receipts:
+            subject = receipt_subject(publisher, self.context)
+            futures.append(await self._js.publish_async(subject, encode(receipt), wait_stall=ACK_SECONDS))
+        async with asyncio.timeout(ACK_SECONDS):
+            await asyncio.gather(*futures)
