@@ -16,7 +16,7 @@ from contracts.org import Role, RoleGrant
 from services.kernel.auth import Allow, allow
 from services.kernel.settings import Settings
 
-SERVICES = ("org", "activity", "kpi", "portal")
+SERVICES = ("org", "activity", "tickets", "kpi", "portal")
 
 
 def routes_of(app: Any) -> Iterator[APIRoute]:

@@ -22,6 +22,7 @@ from services.kernel.positions import render
 from services.kernel.settings import Settings
 from services.kernel.web import etag
 from services.tickets.levels import LevelBook
+from services.tickets.reach import Units
 from services.tickets.sealing import Vault
 from services.tickets.store import Numbered, next_id
 
@@ -39,6 +40,7 @@ class Tickets:
     committer: GroupCommitter
     vault: Vault = field(default_factory=Vault)
     levels: LevelBook = field(default_factory=LevelBook)
+    units: Units = field(default_factory=Units)
 
 
 @dataclass(frozen=True, slots=True)

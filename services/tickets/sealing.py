@@ -103,6 +103,18 @@ def _open(key: AESGCM | None, box: Sealed) -> bytes | None:
 
 
 def canonical(model: BaseModel) -> bytes:
-    """Return the JSON that goes into a seal: sorted keys, no spaces, absent fields left out."""
+    """Return the JSON that goes into a seal: sorted keys, no spaces, no absent fields. Refusal 422 `bad_value`."""
     document = model.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    if _has_nul(document):
+        raise Refusal(
+            "bad_value", "a text contains U+0000, which no column holds", status=422, remedy="Send text without it."
+        )
     return json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _has_nul(value: object) -> bool:
+    if isinstance(value, dict):
+        return any(_has_nul(inner) for inner in value.values())
+    if isinstance(value, list):
+        return any(_has_nul(inner) for inner in value)
+    return isinstance(value, str) and "\0" in value

@@ -1,8 +1,8 @@
-"""Deciding about tickets inside a transaction: fold, check the reach, seal, decide, append, say when time is next due."""
+"""Deciding about tickets in a transaction: fold, check the reach, seal, decide, append, set the timer."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from typing import Any, cast
 
@@ -10,10 +10,9 @@ from contracts.customers import Content, Sealed
 from contracts.registry import CONTEXTS
 from contracts.tickets import TicketEvent, TicketOpened
 from services.kernel.committer import Committed
-from services.kernel.database import Connection
 from services.kernel.errors import Refusal, VersionConflict
 from services.kernel.ledger import Work
-from services.tickets.commanding import Asked, Changed, Tickets, first_made, submit
+from services.tickets.commanding import Asked, Changed, Tickets, first_made, instant, submit
 from services.tickets.decisions import decide, decide_merge, next_due
 from services.tickets.domain import Command, Levels, Merge, OpenTicket, Ticket
 from services.tickets.evolve import fold
@@ -32,13 +31,13 @@ async def load(tickets: Tickets, work: Work, ticket: str) -> tuple[Ticket, Level
     """Return a ticket as it stands, its service levels and its version. Refusal 404 `ticket_unknown`."""
     stored, version = await work.load(aggregate_of(ticket))
     events = [cast(TicketEvent, event.read(MODELS[event.type])) for event in stored]
-    if not events or not isinstance(events[0], TicketOpened):
+    opened = events[0] if events else None
+    levels = await tickets.levels.of_version(work.conn, opened.levels if isinstance(opened, TicketOpened) else 0)
+    state = fold(events, levels)
+    if state is None:
         raise Refusal(
             "ticket_unknown", f"there is no ticket {ticket}", status=404, field="ticket", remedy="Check its number."
         )
-    levels = await tickets.levels.of_version(work.conn, events[0].levels)
-    state = fold(events, levels)
-    assert state is not None
     return state, levels, version
 
 
@@ -50,10 +49,11 @@ async def decide_and_append(
     return await append(work, state, version, events, levels), bool(events)
 
 
-async def append(work: Work, state: Ticket | None, version: int, events: list[TicketEvent], levels: Levels) -> int:
+async def append(work: Work, state: Ticket | None, version: int, events: Sequence[TicketEvent], levels: Levels) -> int:
     """Append a ticket's decided events and set its timer; return the new version."""
     after = fold(events, levels, state)
-    assert after is not None
+    if after is None:
+        return version
     work.append(aggregate_of(after.ticket), version, events)
     await set_timer(work.conn, after.ticket, next_due(after, levels))
     return version + len(events)
@@ -61,10 +61,11 @@ async def append(work: Work, state: Ticket | None, version: int, events: list[Ti
 
 async def change_ticket(tickets: Tickets, by: Asked, ticket: str, make: Make) -> Committed[Changed]:
     """Carry out one command about one ticket; `make` builds it from what stands, sealing what has to be sealed."""
+    reach = await tickets.units.reached(by.access)
 
     async def decide_it(work: Work) -> Changed:
         state, levels, version = await load(tickets, work, ticket)
-        await refuse_beyond(tickets, work.conn, by, state)
+        refuse_beyond(by, reach, state)
         if by.version is not None and by.version != version:
             raise VersionConflict(aggregate_of(ticket), by.version, version)
         after, changed = await decide_and_append(work, state, version, await make(work, state), levels)
@@ -80,6 +81,9 @@ async def open_ticket(
     tickets: Tickets, by: Asked, fields: dict[str, Any], content: Content, at: datetime | None
 ) -> Committed[Changed]:
     """Open a ticket for a known customer; the answer names it: {"ticket": "T1042"}."""
+    await tickets.units.refuse_unknown(fields["unit"])
+    if not by.access.everything and fields["unit"] not in await tickets.units.reached(by.access):
+        raise by.access.refuse(f"unit {fields['unit']}")
 
     async def decide_it(work: Work) -> Changed:
         name, version = await open_in(tickets, work, by.by, fields, content, at)
@@ -99,7 +103,7 @@ async def open_in(
 
     `fields`: kind, customer, unit, project, channel, topic, priority, origin. `at` None: now; never later than now.
     """
-    now = work.now.replace(microsecond=0)
+    now = instant(work)
     customer = await read_customer(work.conn, fields["customer"])
     moment = min(at.replace(microsecond=0), now) if at is not None else now
     levels = await tickets.levels.in_force(work.conn, moment)
@@ -112,15 +116,16 @@ async def open_in(
 
 async def merge_ticket(tickets: Tickets, by: Asked, ticket: str, into: str) -> Committed[Changed]:
     """Let one ticket go on in another: both change in one decision."""
+    reach = await tickets.units.reached(by.access)
 
     async def decide_it(work: Work) -> Changed:
         state, levels, version = await load(tickets, work, ticket)
         other, other_levels, other_version = await load(tickets, work, into)
         for one in (state, other):
-            await refuse_beyond(tickets, work.conn, by, one)
+            refuse_beyond(by, reach, one)
         if by.version is not None and by.version != version:
             raise VersionConflict(aggregate_of(ticket), by.version, version)
-        at = work.now.replace(microsecond=0)
+        at = instant(work)
         command = Merge(into=into, customer=other.customer, by=by.by, at=at)
         merged, absorbed = decide_merge(state, levels, other, other_levels, command)
         after = await append(work, state, version, merged, levels)
@@ -138,16 +143,9 @@ async def seal(tickets: Tickets, work: Work, state: Ticket, content: Content) ->
     return await tickets.vault.seal(work.conn, state.customer, content)
 
 
-async def seal_if_any(tickets: Tickets, work: Work, state: Ticket, text: str | None) -> Sealed | None:
-    """Seal a text; None where there is none: absent content is not sealed."""
-    return await seal(tickets, work, state, Content(text=text)) if text else None
-
-
-async def refuse_beyond(tickets: Tickets, conn: Connection, by: Asked, state: Ticket) -> None:
+def refuse_beyond(by: Asked, reach: frozenset[str], state: Ticket) -> None:
     """Refuse (403) who may not act on a ticket of this unit: own, or of the units that the role reaches."""
     access = by.access
-    if access.everything or (state.assignee is not None and access.own(state.assignee)):
-        return
-    if access.scope in ("unit", "parent") and state.unit in access.units:
+    if access.everything or state.unit in reach or (state.assignee is not None and access.own(state.assignee)):
         return
     raise access.refuse(f"ticket {state.ticket} of {state.unit}")
