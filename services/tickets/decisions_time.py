@@ -53,10 +53,7 @@ def settle(ticket: Ticket, levels: Levels, before: datetime) -> tuple[Ticket, li
 def _dues(ticket: Ticket, levels: Levels) -> Iterator[_Due]:
     """Yield what may fall due as the ticket stands; of equal instants, the first is the first to be said."""
     for clock in ticket.clocks:
-        if (at := clocks.warning_at(clock, levels.calendar, levels.warn_percent)) is not None:
-            yield _Due(max(at, ticket.last_at), "warn", clock)
-        if (at := clocks.breach_at(clock, levels.calendar)) is not None:
-            yield _Due(max(at, ticket.last_at), "breach", clock)
+        yield from _clock_dues(clock, levels, ticket.last_at)
     if (at := _lapse_at(ticket, levels)) is not None:
         yield _Due(max(at, ticket.last_at), "lapse")
     if ticket.state == "waiting" and ticket.waiting_until is not None:
@@ -65,6 +62,18 @@ def _dues(ticket: Ticket, levels: Levels) -> Iterator[_Due]:
         closes = _after(levels, ticket.resolutions[-1].at, levels.close_after)
         if closes is not None:
             yield _Due(max(closes, ticket.last_at), "close")
+
+
+def _clock_dues(clock: Clock, levels: Levels, last_at: datetime) -> Iterator[_Due]:
+    try:
+        warned = clocks.warning_at(clock, levels.calendar, levels.warn_percent)
+        breached = clocks.breach_at(clock, levels.calendar)
+    except ValueError:  # never: the calendar has not that much working time
+        return
+    if warned is not None:
+        yield _Due(max(warned, last_at), "warn", clock)
+    if breached is not None:
+        yield _Due(max(breached, last_at), "breach", clock)
 
 
 def _lapse_at(ticket: Ticket, levels: Levels) -> datetime | None:
