@@ -34,6 +34,8 @@ from services.kernel.web import add_check, create_app
 from services.tickets import api_customers, api_levels, api_tickets
 from services.tickets.commanding import Tickets
 from services.tickets.projections.care import CareProjection
+from services.tickets.projections.organisation import OrganisationProjection, unit_tree
+from services.tickets.reach import Units
 from services.tickets.sealing import Vault
 from services.tickets.store import restore, write_rows
 from services.tickets.timers import TimerWorker
@@ -53,7 +55,7 @@ class Part(Protocol):
 
 def projections(settings: Settings, vault: Vault) -> list[Projection]:
     """Return fresh projections, the running service's or a rebuild's."""
-    return [CareProjection(vault), TrustProjection()]
+    return [OrganisationProjection(), CareProjection(vault), TrustProjection()]
 
 
 def create(settings: Settings) -> FastAPI:
@@ -97,7 +99,7 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     def reader(name: str) -> StreamReader:
         return StreamReader(nc, name, fetch)
 
-    tickets = Tickets(settings, db, GroupCommitter(ledger))
+    tickets = Tickets(settings, db, GroupCommitter(ledger), units=Units(partial(unit_tree, db)))
     app.state.tickets = tickets
     fresh = partial(projections, settings, tickets.vault)
     projectors = {one.name: Projector(db, one, reader) for one in fresh()}
