@@ -181,11 +181,11 @@ def _bounded(text: str, field: str) -> None:
 
 def report_due(month: str, zone: ZoneInfo) -> datetime:
     """Return the last instant (UTC) in which a month's report is in time. Refusal `bad_month`."""
-    over = _month_over(month) + timedelta(days=REPORT_DAYS)
+    over = month_over(month) + timedelta(days=REPORT_DAYS)
     return datetime.combine(over, time(0), zone).astimezone(UTC) - timedelta(seconds=1)
 
 
-def _month_over(month: str) -> date:
+def month_over(month: str) -> date:
     """Return the first day after a month. Refusal `bad_month`."""
     if not MONTH.fullmatch(month) or not 1 <= int(month[:4]) <= 9998:
         raise Refusal(
@@ -210,7 +210,7 @@ def submit_report(known: Report | None, command: SubmitReport, zone: ZoneInfo) -
             field="month",
             remedy="It stands as it was handed in; say more in the next one.",
         )
-    if command.at.astimezone(zone).date() < _month_over(command.month):
+    if command.at.astimezone(zone).date() < month_over(command.month):
         raise Refusal(
             "month_not_over", f"{command.month} is not over", status=409, field="month", remedy="Wait for its end."
         )

@@ -10,7 +10,6 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, time, timedelta
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -21,12 +20,12 @@ from services.kernel.errors import Refusal
 from services.kernel.ledger import Work
 from services.kernel.projection import reading
 from services.kernel.tasks import end
+from services.tickets.care_commanding import state_of
 from services.tickets.care_commands import SYSTEM, CancelVisit, CareCommand, PassTime, RaiseConcentration
 from services.tickets.care_decisions import decide
-from services.tickets.care_domain import CareState, VisitRule, fold
+from services.tickets.care_domain import VisitRule
 from services.tickets.care_schedule import Key, Planned, Source, begins, given_up, schedule
 from services.tickets.commanding import Tickets
-from services.tickets.projections.care import MODELS
 
 log = logging.getLogger("opsledger.tickets")
 
@@ -55,8 +54,8 @@ FROM (
 ORDER BY c.customer, c.project, c.since NULLS LAST
 """
 _COMPLAINTS = """
-SELECT t.customer, t.project, t.resolved_at AS since, t.ticket, t.resolution
-FROM care_ticket t WHERE t.kind = 'complaint' AND t.resolved_at IS NOT NULL AND ($1::text IS NULL OR t.project = $1)
+SELECT t.customer, t.resolved_project AS project, t.resolved_at AS since, t.ticket, t.resolution FROM care_ticket t
+WHERE t.resolved_kind = 'complaint' AND t.resolved_at IS NOT NULL AND ($1::text IS NULL OR t.resolved_project = $1)
 AND t.resolved_at >= $2 AND NOT EXISTS (SELECT FROM gone g WHERE g.customer = t.customer) ORDER BY t.ticket
 """
 
@@ -65,11 +64,6 @@ SELECT visit, customer, project, ticket, due, state, scheduled_at < $3 AS former
 WHERE rule = $1 AND due >= $2 AND (state = 'planned' OR scheduled_at < $3 OR ticket IS NOT NULL)
 AND NOT (state = 'cancelled' AND cause = 'rule_ended')
 """
-
-
-def state_of(events: Sequence[Any]) -> CareState | None:
-    """Return the state that an aggregate's envelopes make."""
-    return fold(event.read(MODELS[event.type]) for event in events)
 
 
 class CareWorker:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
 
-from contracts.tickets import TicketClassified, TicketMerged, TicketOpened, TicketReopened, TicketResolved
+from contracts.tickets import (
+    TicketClassified,
+    TicketHandedOver,
+    TicketMerged,
+    TicketOpened,
+    TicketReopened,
+    TicketResolved,
+)
 from services.kernel.database import Connection
 
 CREATE = """
@@ -49,9 +57,12 @@ CREATE TABLE gone (customer text PRIMARY KEY, at timestamptz NOT NULL, version i
 CREATE TABLE care_plaintext (customer text NOT NULL, subject text NOT NULL, part text NOT NULL, n integer NOT NULL,
     content jsonb NOT NULL, PRIMARY KEY (subject, n));
 CREATE INDEX care_plaintext_customer ON care_plaintext (customer);
-CREATE TABLE care_ticket (ticket text PRIMARY KEY, customer text NOT NULL, kind text, project text,
-    resolution integer, resolved_at timestamptz);
-CREATE INDEX care_ticket_complaint ON care_ticket (resolved_at) WHERE resolved_at IS NOT NULL AND kind = 'complaint';
+CREATE TABLE care_ticket (ticket text PRIMARY KEY, customer text NOT NULL, opened_at timestamptz NOT NULL,
+    kind text NOT NULL, topic text, project text, unit text NOT NULL, merged boolean NOT NULL DEFAULT false,
+    resolved_kind text, resolved_project text, resolution integer, resolved_at timestamptz);
+CREATE INDEX care_ticket_resolved ON care_ticket (resolved_at)
+    WHERE resolved_at IS NOT NULL AND resolved_kind = 'complaint';
+CREATE INDEX care_ticket_complaint ON care_ticket (opened_at) WHERE kind = 'complaint' AND NOT merged;
 CREATE TABLE project_customer (project text NOT NULL, customer text NOT NULL, since timestamptz NOT NULL,
     PRIMARY KEY (project, customer));
 """
@@ -157,13 +168,25 @@ STATEMENTS: dict[str, tuple[str, Values]] = {
     ),
 }
 
-_OPENED = (
-    "INSERT INTO care_ticket (ticket, customer) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING"
-)
+_OPENED = """
+INSERT INTO care_ticket (ticket, customer, opened_at, kind, topic, project, unit)
+SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[])
+ON CONFLICT DO NOTHING
+"""
+_CLASSIFIED = """
+UPDATE care_ticket t SET kind = n.kind, topic = n.topic, project = n.project
+FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (ticket, kind, topic, project)
+WHERE t.ticket = n.ticket
+"""
+_MOVED = """
+UPDATE care_ticket t SET unit = n.unit FROM unnest($1::text[], $2::text[]) AS n (ticket, unit)
+WHERE t.ticket = n.ticket
+"""
 _RESOLVED = """
-UPDATE care_ticket t SET kind = n.kind, project = n.project, resolution = n.resolution, resolved_at = n.at
-FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[])
-    AS n (ticket, kind, project, resolution, at) WHERE t.ticket = n.ticket
+UPDATE care_ticket t SET resolved_kind = n.kind, resolved_project = n.project, resolution = n.resolution,
+    resolved_at = n.at, merged = n.merged
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::bool[])
+    AS n (ticket, kind, project, resolution, at, merged) WHERE t.ticket = n.ticket
 """
 _BELONGS = """
 INSERT INTO project_customer AS p (project, customer, since)
@@ -174,24 +197,45 @@ ON CONFLICT (project, customer) DO UPDATE SET since = least(p.since, excluded.si
 """
 
 
-async def ticket_rows(conn: Connection, events: Sequence[BaseModel]) -> None:
-    """Fold tickets' events, in their order, into who belongs to a project and what stands resolved."""
-    opened: list[tuple[str, str]] = []
-    belongs: list[tuple[str, str, datetime]] = []
-    resolved: dict[str, tuple[Any, ...]] = {}
-    for event in events:
-        match event:
+@dataclass
+class _Fold:
+    """The last word on each ticket in a run of events."""
+
+    opened: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    classified: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    moved: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    resolved: dict[str, tuple[Any, ...]] = field(default_factory=dict)
+    belongs: list[tuple[str, str, datetime]] = field(default_factory=list)
+
+    def take(self, e: BaseModel) -> None:
+        match e:
             case TicketOpened():
-                opened.append((event.ticket, event.customer))
+                self.opened[e.ticket] = (e.ticket, e.customer, e.at, e.kind, e.topic, e.project, e.unit)
+            case TicketClassified():
+                self.classified[e.ticket] = (e.ticket, e.kind, e.topic, e.project)
+            case TicketHandedOver():
+                self.moved[e.ticket] = (e.ticket, e.to_unit)
             case TicketResolved():
-                resolved[event.ticket] = (event.ticket, event.kind, event.project, event.resolution, event.at)
+                self.resolved[e.ticket] = (e.ticket, e.kind, e.project, e.resolution, e.at, False)
             case TicketReopened() | TicketMerged():
-                resolved[event.ticket] = (event.ticket, None, None, None, None)
-        if isinstance(event, TicketOpened | TicketClassified) and event.project is not None:
-            belongs.append((event.ticket, event.project, event.at))
-    if opened:
-        await conn.execute(_OPENED, *map(list, zip(*opened, strict=True)))
-    if resolved:
-        await conn.execute(_RESOLVED, *map(list, zip(*resolved.values(), strict=True)))
-    if belongs:
-        await conn.execute(_BELONGS, *map(list, zip(*belongs, strict=True)))
+                self.resolved[e.ticket] = (e.ticket, None, None, None, None, isinstance(e, TicketMerged))
+        if isinstance(e, TicketOpened | TicketClassified) and e.project is not None:
+            self.belongs.append((e.ticket, e.project, e.at))
+
+
+async def ticket_rows(conn: Connection, events: Sequence[BaseModel]) -> None:
+    """Fold tickets' events, in their order, into what they are about, who belongs to a project, what is resolved."""
+    fold = _Fold()
+    for event in events:
+        fold.take(event)
+    folded = (  # opened ones first: the others change them
+        (_OPENED, fold.opened),
+        (_CLASSIFIED, fold.classified),
+        (_MOVED, fold.moved),
+        (_RESOLVED, fold.resolved),
+    )
+    for statement, rows in folded:
+        if rows:
+            await conn.execute(statement, *map(list, zip(*rows.values(), strict=True)))
+    if fold.belongs:
+        await conn.execute(_BELONGS, *map(list, zip(*fold.belongs, strict=True)))
