@@ -31,7 +31,8 @@ from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
 from services.kernel.upkeep import CommandUpkeep
 from services.kernel.web import add_check, create_app
-from services.tickets import api_customers, api_levels, api_tickets
+from services.tickets import api_care, api_customers, api_levels, api_tickets
+from services.tickets.care_worker import CareWorker
 from services.tickets.commanding import Tickets
 from services.tickets.projections.care import CareProjection
 from services.tickets.projections.organisation import OrganisationProjection, unit_tree
@@ -62,7 +63,7 @@ def create(settings: Settings) -> FastAPI:
     """Return the app; nothing is opened before its lifespan begins."""
     app = create_app("opsledger tickets", settings, partial(_lifespan, settings))
     refuse_bad_values(app)
-    for router in (api_tickets.router, api_customers.router, api_levels.router):
+    for router in (api_tickets.router, api_customers.router, api_levels.router, api_care.router):
         app.include_router(router)
     app.include_router(ledger_router(allow("ledger.read").dependency))
     app.include_router(read_models_router(allow("operations.read").dependency, allow("operations.rebuild").dependency))
@@ -106,11 +107,13 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     app.state.projectors = projectors
     app.state.read_models = models = ReadModels(db, projectors, lambda: {one.name: one for one in fresh()}, reader)
     app.state.timers = timers = TimerWorker(tickets)
+    care = CareWorker(tickets)
+    app.state.care = care = CareWorker(tickets)
     for projector in projectors.values():
         projector.start_over = start_over
     relay = Relay(ledger, "tickets", nc)
     upkeep = CommandUpkeep(db, settings.command_days)
-    parts: list[Part] = [relay, tickets.committer, *projectors.values(), models, timers, upkeep]
+    parts: list[Part] = [relay, tickets.committer, *projectors.values(), models, timers, care, upkeep]
     for part in parts:
         await part.start()
         stack.push_async_callback(part.stop)
