@@ -20,17 +20,21 @@ SERVICES = ("org", "activity", "tickets", "kpi", "portal")
 
 
 def routes_of(app: Any) -> Iterator[APIRoute]:
-    """Every API route, those of included routers too (FastAPI may keep them nested)."""
+    """Every API route, those of included routers too, however deep (FastAPI may keep them nested)."""
     for route in getattr(app, "routes", []):
-        if isinstance(route, APIRoute):
-            yield route
-        elif hasattr(route, "effective_candidates"):
-            for candidate in route.effective_candidates():
-                found = getattr(candidate, "original_route", None) or getattr(candidate, "route", candidate)
-                if isinstance(found, APIRoute):
-                    yield found
-        elif hasattr(route, "original_router"):
-            yield from routes_of(route.original_router)
+        yield from _flat(route)
+
+
+def _flat(route: Any) -> Iterator[APIRoute]:
+    if isinstance(route, APIRoute):
+        yield route
+    elif hasattr(route, "effective_candidates"):
+        for candidate in route.effective_candidates():
+            found = getattr(candidate, "original_route", None) or getattr(candidate, "route", candidate)
+            if found is not route:
+                yield from _flat(found)
+    elif hasattr(route, "original_router"):
+        yield from routes_of(route.original_router)
 
 
 def actions_of(dependant: Dependant) -> Iterator[str]:

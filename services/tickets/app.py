@@ -20,20 +20,24 @@ from services.kernel.database import Database
 from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
+from services.kernel.messages import Messages
 from services.kernel.migrate import migrate
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
+from services.kernel.publishers import Publishers
 from services.kernel.read_models_api import ReadModels, read_models_router
 from services.kernel.reader import StreamReader
 from services.kernel.rebuild import start_over
+from services.kernel.receipts import Receipts
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
 from services.kernel.upkeep import CommandUpkeep
 from services.kernel.web import add_check, create_app
-from services.tickets import api_care, api_customers, api_levels, api_tickets
+from services.tickets import api_care, api_customers, api_events, api_levels, api_tickets
 from services.tickets.care_worker import CareWorker
 from services.tickets.commanding import Tickets
+from services.tickets.intake import TicketIntake
 from services.tickets.projections.care import CareProjection
 from services.tickets.projections.organisation import OrganisationProjection, unit_tree
 from services.tickets.reach import Units
@@ -63,7 +67,7 @@ def create(settings: Settings) -> FastAPI:
     """Return the app; nothing is opened before its lifespan begins."""
     app = create_app("opsledger tickets", settings, partial(_lifespan, settings))
     refuse_bad_values(app)
-    for router in (api_tickets.router, api_customers.router, api_levels.router, api_care.router):
+    for router in (api_events.router, api_tickets.router, api_customers.router, api_levels.router, api_care.router):
         app.include_router(router)
     app.include_router(ledger_router(allow("ledger.read").dependency))
     app.include_router(read_models_router(allow("operations.read").dependency, allow("operations.rebuild").dependency))
@@ -111,13 +115,16 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     app.state.care = care = CareWorker(tickets)
     for projector in projectors.values():
         projector.start_over = start_over
+    app.state.intake = intake = TicketIntake(tickets, Publishers(db, "organisation", "tickets"))
+    messages = Messages(intake, settings, Receipts(nc, "tickets"))
     relay = Relay(ledger, "tickets", nc)
     upkeep = CommandUpkeep(db, settings.command_days)
-    parts: list[Part] = [relay, tickets.committer, *projectors.values(), models, timers, care, upkeep]
+    parts: list[Part] = [relay, tickets.committer, *projectors.values(), models, timers, care, upkeep, messages]
     for part in parts:
         await part.start()
         stack.push_async_callback(part.stop)
     add_check(app, "relay", _relay_check(relay))
+    add_check(app, "messages", messages.check)
     for projector in projectors.values():
         _spawn(stack, projector.watch_heads(head))
         add_check(app, projector.projection.name, _lag_check(projector))
