@@ -143,6 +143,7 @@ class IntakeResult(ActivityModel):
     detail: str | None = None
     remedy: str | None = None
     commit: str | None = None  # position: "activity.0:17"
+    subject: str | None = None  # what it became or went to: the ticket, "T1042"
 
 
 class IntakeAnswer(ActivityModel):

@@ -13,7 +13,10 @@ encode = msgspec.json.Encoder().encode
 
 
 class Result(msgspec.Struct, gc=False, omit_defaults=True):
-    """The outcome of one event, in the order sent; `commit` is filled in once the commit has its number."""
+    """The outcome of one event, in the order sent; `commit` is filled in once the commit has its number.
+
+    `subject`: what the event became or went to, where its sender cannot know that.
+    """
 
     index: int
     source: str | None
@@ -24,6 +27,7 @@ class Result(msgspec.Struct, gc=False, omit_defaults=True):
     detail: str | None = None
     remedy: str | None = None
     commit: str | None = None
+    subject: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

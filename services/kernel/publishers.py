@@ -47,6 +47,7 @@ class Publishers:
         self.context = context
         self._projection = projection
         self._entries: dict[str, _Entry] = {}
+        self._waited: dict[str, float] = {}  # until when an unknown one is not waited for again
 
     def forget(self, publisher: str) -> None:
         """Read the publisher's permissions again at the next question."""
@@ -66,12 +67,15 @@ class Publishers:
 
     async def admit(self, publisher: str) -> Sender:
         """Return what the publisher may send, waiting a moment for one that is new. Refusal `unknown_publisher`."""
-        deadline = monotonic() + KNOWN_WITHIN
+        deadline = monotonic() + KNOWN_WITHIN if self._waited.get(publisher, 0) < monotonic() else 0
         while True:
             found = await self.find(publisher)
             if found is not None:
+                self._waited.pop(publisher, None)
                 return found
             if monotonic() > deadline:
+                if deadline:
+                    self._waited = {publisher: monotonic() + KNOWN_WITHIN}
                 raise Refusal("unknown_publisher", f"{publisher} may not publish here", status=403)
             await asyncio.sleep(0.2)
             self.forget(publisher)

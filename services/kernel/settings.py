@@ -30,6 +30,7 @@ class Settings(BaseSettings):
     service_secret: SecretStr = SecretStr("")
     commit_limit_bytes: int = Field(default=524_288, ge=4096)
     command_days: int = Field(default=35, ge=30)  # that an idempotency key is remembered
+    tickets_unit: str = "customer-service"  # answers for publishers' tickets that name no unit (handbook H-12)
     log_level: str = "INFO"
 
     # org only: what it checks grants against, and what it signs NATS permissions with

@@ -111,7 +111,6 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     app.state.projectors = projectors
     app.state.read_models = models = ReadModels(db, projectors, lambda: {one.name: one for one in fresh()}, reader)
     app.state.timers = timers = TimerWorker(tickets)
-    care = CareWorker(tickets)
     app.state.care = care = CareWorker(tickets)
     for projector in projectors.values():
         projector.start_over = start_over

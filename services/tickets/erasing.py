@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from services.kernel.database import Connection
+from services.tickets import intake_rows
 from services.tickets.sealing import Vault
 
 PLAINTEXT = """
@@ -19,5 +20,6 @@ async def erase_content(conn: Connection, customer: str) -> None:
     plaintext in tables named `plaintext..` with a column `customer`, so that none is forgotten here.
     """
     await Vault().destroy(conn, customer)
+    await intake_rows.forget(conn, customer)
     for (table,) in await conn.fetch(PLAINTEXT):
         await conn.execute(f"DELETE FROM {table} WHERE customer = $1", customer)

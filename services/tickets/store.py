@@ -16,6 +16,7 @@ from services.kernel.aggregates import write_aggregates
 from services.kernel.codec import Commit
 from services.kernel.database import Connection
 from services.kernel.errors import Refusal
+from services.tickets import intake_rows
 from services.tickets.erasing import erase_content
 
 Numbered = Literal["ticket", "customer", "visit", "need", "case", "queue"]
@@ -73,6 +74,7 @@ async def restore(conn: Connection, commit: Commit, ref: int) -> None:
     await write_aggregates(conn, ref, versions)
     known = [(e.aggregate or "", e.read(MODELS[e.type])) for e in events if e.type in MODELS]
     await write_rows(conn, known)
+    await intake_rows.restore(conn, events)
     for _, event in known:
         if isinstance(event, CustomerErased):
             await erase_content(conn, event.customer)

@@ -4,6 +4,7 @@ from alembic import op
 from sqlalchemy.util import await_only
 
 from services.kernel.schema import KERNEL_SQL
+from services.tickets.intake_tables import INTAKE_SQL
 from services.tickets.tables import TICKETS_SQL
 
 revision = "tickets_0001"
@@ -13,6 +14,7 @@ down_revision = None
 def upgrade() -> None:
     _script(KERNEL_SQL)
     _script(TICKETS_SQL)
+    _script(INTAKE_SQL)
 
 
 def _script(sql: str) -> None:

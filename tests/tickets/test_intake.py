@@ -1,0 +1,303 @@
+"""Intake of tickets: over HTTP, requests and the inbox, into one function; each event counts once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import pytest
+from nats.aio.client import Client
+
+from contracts.activity import IntakeAnswer
+from contracts.org import PublisherRegistered, RoleGrant
+from services.kernel.auth import Principal, issue
+from services.kernel.broker import connect
+from tests.eventually import eventually
+from tests.tickets.desk import DIRECTOR, KEY, KEY_ID, MEMBER, Desk
+
+BATCH = {"content-type": "application/cloudevents-batch+json"}
+SENTENCE = "我的订单一直没有发货，请尽快处理"
+
+
+def publisher(name: str = "shop") -> str:
+    now = datetime.now(UTC)
+    roles = (RoleGrant(role="publisher"),)
+    end = now + timedelta(minutes=9)
+    return issue(Principal(name, "publisher", roles, ("*",), (name,), now, end), KEY, KEY_ID)
+
+
+def opened(number: str = "o1", **changes: Any) -> dict[str, Any]:
+    """A complaint of 李雷 from the shop; keyword arguments replace parts of `data`, `...` leaves them out."""
+    data = {
+        "kind": "complaint", "customer": {"ref": "buyer-7", "name": "李雷"}, "unit": "service-desk", "channel": "web",
+        "title": "没有发货", "text": SENTENCE,
+    } | changes  # fmt: skip
+    return event(number, "opened", {name: value for name, value in data.items() if value is not ...})
+
+
+def message(number: str = "m1", **changes: Any) -> dict[str, Any]:
+    data = {"opened": {"id": "o1"}, "text": "还在等"} | changes
+    return event(number, "message", {name: value for name, value in data.items() if value is not ...})
+
+
+def event(number: str, kind: str, data: Any, **attributes: Any) -> dict[str, Any]:
+    return {
+        "specversion": "1.0", "id": number, "source": "shop", "type": f"opsledger.ticket.{kind}",
+        "time": "2026-10-17T08:30:00+08:00", "data": data,
+    } | attributes  # fmt: skip
+
+
+@pytest.fixture
+async def shop(desk: Desk) -> Desk:
+    """The desk, with a publisher of tickets and one of activities."""
+    at = await desk.say(
+        PublisherRegistered(publisher="shop", types=["*"], sources=["shop", "urn:shop:2"], contexts=["tickets"]),
+        PublisherRegistered(publisher="opener", types=["ticket.opened"], sources=["opener"], contexts=["tickets"]),
+        PublisherRegistered(publisher="poster", types=["*"], sources=["poster"]),
+    )
+    number = int(at.rpartition(":")[2])
+    projector = desk.app.state.projectors["organisation"]
+    await eventually(lambda: projector.applied.get("org", 0) >= number)
+    return desk
+
+
+@pytest.fixture
+async def nats(nats_server) -> AsyncIterator[Client]:
+    nc = await connect(nats_server.url, "admin", nats_server.users["admin"], name="shop")
+    yield nc
+    await nc.close()
+
+
+async def post(desk: Desk, *events: Any, who: str | None = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {who or publisher()}", **BATCH}
+    return await desk.client.post("/v1/events", content=json.dumps(events), headers=headers)
+
+
+async def send(desk: Desk, *events: Any, who: str | None = None) -> list[dict[str, Any]]:
+    answer = await post(desk, *events, who=who)
+    assert answer.status_code == 200, answer.text
+    IntakeAnswer.model_validate(answer.json())
+    results: list[dict[str, Any]] = answer.json()["results"]
+    return results
+
+
+async def receipts(nc: Client, number: int) -> dict[str, dict[str, Any]] | None:
+    js = nc.jetstream()
+    info = await js.stream_info("RECEIPTS", subjects_filter="receipts.shop.tickets")
+    if info.state.messages < number:
+        return None
+    found = [json.loads((await js.get_msg("RECEIPTS", seq=n)).data) for n in range(1, info.state.last_seq + 1)]
+    return {receipt["message"]: receipt["results"][0] for receipt in found}
+
+
+async def test_an_event_opens_a_ticket_and_a_message_follows_it(shop: Desk) -> None:
+    answer = await post(shop, opened(), message())
+    first, second = answer.json()["results"]
+    assert (first["outcome"], second["outcome"]) == ("recorded", "recorded")
+    assert first["subject"] == second["subject"]
+    assert answer.json()["position"] == second["commit"] == answer.headers["Opsledger-Position"]
+    events = await shop.events(first["subject"])
+    assert [name for name, _ in events] == ["ticket_opened", "message_received"]
+    said = events[0][1]
+    assert (said["unit"], said["by"], said["at"]) == ("service-desk", "publisher:shop", "2026-10-17T00:30:00Z")
+    assert said["origin"] == {"source": "shop", "id": "o1"}
+    customer = await shop.get(f"/v1/customers/{said['customer']}")
+    assert customer.json()["data"]["profile"] == {"name": "李雷"}
+
+
+async def test_what_was_sent_stands_nowhere_but_in_the_seals(shop: Desk) -> None:
+    await send(shop, opened(customer={"ref": "buyer-7", "name": "李雷雷"}), opened("bad", kind=SENTENCE))
+    async with shop.db.conn() as conn:
+        tables = await conn.fetch(
+            "SELECT table_name FROM information_schema.tables"
+            " WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
+        )
+        for (table,) in tables:
+            for row in await conn.fetch(f"SELECT t::text AS text FROM public.{table} t"):
+                assert "李雷雷" not in row["text"]
+                assert "buyer-7" not in row["text"]
+                assert SENTENCE not in row["text"]
+
+
+async def test_the_same_event_again_is_a_duplicate_and_another_under_its_id_a_conflict(shop: Desk) -> None:
+    [first] = await send(shop, opened())
+    [again, other, moved] = await send(
+        shop, opened(), opened(title="别的"), opened() | {"time": "2026-10-17T00:30:00.000Z", "extra": "x"}
+    )
+    assert (again["outcome"], again["subject"], again["commit"]) == ("duplicate", first["subject"], first["commit"])
+    assert (other["outcome"], other["code"], other["field"]) == ("rejected", "id_conflict", "id")
+    assert other["remedy"]
+    assert moved["outcome"] == "duplicate"
+    assert len(await shop.events(first["subject"])) == 1
+
+
+async def test_many_at_once_with_one_id_open_one_ticket(shop: Desk) -> None:
+    answers = await asyncio.gather(*(send(shop, opened(), message()) for _ in range(12)))
+    assert sorted(answer[0]["outcome"] for answer in answers).count("recorded") == 1
+    assert len({answer[0]["subject"] for answer in answers}) == 1
+    assert all(result["commit"] for answer in answers for result in answer)
+    assert len(await shop.events(answers[0][0]["subject"])) == 2
+
+
+async def test_a_customer_is_found_by_the_publishers_reference(shop: Desk) -> None:
+    [first, second, other] = await send(
+        shop, opened(), opened("o2", customer={"ref": "buyer-7"}), opened("o3", customer={"name": "李雷"})
+    )
+    customers = [(await shop.events(one["subject"]))[0][1]["customer"] for one in (first, second, other)]
+    assert customers[0] == customers[1] != customers[2]
+    [by_id] = await send(shop, opened("o4", customer={"id": customers[0]}))
+    assert (await shop.events(by_id["subject"]))[0][1]["customer"] == customers[0]
+
+
+async def test_one_of_ours_is_one_customer(shop: Desk) -> None:
+    ours = {"side": "inside", "customer": {"person": "Y041", "name": "丙"}}
+    first, second = await send(shop, opened(**ours), opened("o2", **ours))
+    customers = {(await shop.events(one["subject"]))[0][1]["customer"] for one in (first, second)}
+    assert len(customers) == 1
+
+
+async def test_an_erased_customers_reference_names_nobody_any_more(shop: Desk) -> None:
+    [first] = await send(shop, opened())
+    customer = (await shop.events(first["subject"]))[0][1]["customer"]
+    await shop.do("POST", f"/v1/customers/{customer}/erasure", {}, DIRECTOR)
+    [again, late, anew, unknown] = await send(
+        shop, opened(title="变了"), message(), opened("o2"), opened("o3", customer={"ref": "buyer-8"})
+    )
+    assert again["outcome"] == "duplicate"  # its content is forgotten, its id is not
+    assert (late["outcome"], late["code"]) == ("rejected", "customer_erased")
+    assert anew["outcome"] == "recorded"
+    assert (await shop.events(anew["subject"]))[0][1]["customer"] != customer
+    assert (unknown["code"], unknown["field"]) == ("customer_unknown", "data.customer")
+
+
+async def test_a_message_goes_where_its_ticket_went(shop: Desk) -> None:
+    first, second = await send(shop, opened(), opened("o2"))
+    await shop.do("POST", f"/v1/tickets/{first['subject']}/merge", {"into": second["subject"]})
+    [result] = await send(shop, message(ticket=first["subject"], opened=...))
+    assert (result["outcome"], result["subject"]) == ("recorded", second["subject"])
+    assert (await shop.events(second["subject"]))[-1][0] == "message_received"
+
+
+REJECTED: list[tuple[Any, str, str | None]] = [
+    (opened(kind="poem"), "field_invalid", "data.kind"),
+    (opened(channel=...), "field_invalid", "data.channel"),
+    (opened(customer={}), "field_invalid", "data.customer"),
+    (opened(customer={"id": "C1", "name": "甲"}), "field_invalid", "data.customer"),
+    (opened(customer={"id": "C999"}), "customer_unknown", "data.customer"),
+    (opened(title=..., text=...), "field_invalid", "data"),
+    (opened(unit="nowhere"), "unit_unknown", "data.unit"),
+    (
+        opened(attachments=[{"name": "a", "url": "b", "size": -1, "sha256": "c"}]),
+        "field_invalid",
+        "data.attachments.0.size",
+    ),
+    (opened(prority="high"), "field_invalid", "data.prority"),
+    (opened(text="a\x00b"), "field_invalid", "data"),
+    (message(ticket="T404", opened=...), "ticket_unknown", "data.ticket"),
+    (message(opened={"id": "never"}), "ticket_unknown", "data.opened"),
+    (message(opened=...), "field_invalid", "data"),
+    (opened() | {"time": "2026-10-17"}, "time_invalid", "time"),
+    (opened() | {"time": "2999-01-01T00:00:00Z"}, "time_in_future", "time"),
+    (opened() | {"type": "opsledger.activity.seo.task"}, "unknown_type", "type"),
+    (opened() | {"source": "stranger"}, "source_not_allowed", "source"),
+    (opened() | {"specversion": "0.3"}, "not_cloudevents", "specversion"),
+    (opened() | {"data": []}, "data_not_object", "data"),
+    (7, "not_cloudevents", None),
+]
+
+
+async def test_a_rejection_has_code_field_and_remedy_and_takes_nothing_along(shop: Desk) -> None:
+    for number, (sent, code, field) in enumerate(REJECTED):
+        rejected, beside = await send(shop, sent, opened(f"beside-{number}", customer={"name": "旁人"}))
+        assert (rejected["outcome"], rejected["code"], rejected.get("field")) == ("rejected", code, field), sent
+        assert rejected["remedy"]
+        assert beside["outcome"] == "recorded"
+    [result] = await send(shop, opened())  # the id was used by none of them
+    assert result["outcome"] == "recorded"
+
+
+async def test_publishers_of_other_contexts_and_people_are_forbidden(shop: Desk) -> None:
+    answer = await post(shop, opened(), who=publisher("poster"))
+    assert (answer.status_code, answer.json()["code"]) == (403, "unknown_publisher")
+    answer = await post(shop, opened(), who=MEMBER)
+    assert (answer.status_code, answer.json()["code"]) == (403, "not_allowed")
+    [first, second] = await send(
+        shop, opened() | {"source": "opener"}, message() | {"source": "opener"}, who=publisher("opener")
+    )
+    assert first["outcome"] == "recorded"
+    assert (second["outcome"], second["code"], second["field"]) == ("rejected", "type_not_allowed", "type")
+
+
+async def test_a_request_is_answered_after_the_commit(shop: Desk, nats: Client) -> None:
+    async def ask(document: bytes, subject: str = "intake.shop.tickets", **headers: str) -> dict[str, Any]:
+        reply = await nats.request(subject, document, timeout=8, headers=headers or BATCH)
+        answer: dict[str, Any] = json.loads(reply.data)
+        return answer
+
+    answer = await eventually(lambda: ask(json.dumps([opened(), message()]).encode()))
+    assert [result["outcome"] for result in answer["results"]] == ["recorded", "recorded"]
+    assert (await shop.tickets.committer.ledger.heads())["tickets"] >= int(answer["position"].partition(":")[2])
+    binary = {
+        "ce-specversion": "1.0", "ce-id": "o2", "ce-source": "urn%3Ashop%3A2", "ce-type": "opsledger.ticket.opened",
+        "ce-time": "2026-10-17T08:30:00Z", "content-type": "application/json",
+    }  # fmt: skip
+    data = json.dumps(opened(unit=...)["data"]).encode()
+    [result] = (await ask(data, **binary))["results"]
+    assert (result["outcome"], result["code"], result["field"]) == ("rejected", "unit_unknown", "data.unit")
+    data = json.dumps(opened()["data"]).encode()
+    [result] = (await ask(data, **binary))["results"]
+    assert result["outcome"] == "recorded"
+    structured = json.dumps(opened("o3")).encode()
+    [result] = (await ask(structured, **{"content-type": "application/cloudevents+json"}))["results"]
+    assert result["outcome"] == "recorded"
+    assert (await ask(b"no json"))["code"] == "malformed_json"
+    assert (await ask(b"[]", "intake.poster.tickets"))["code"] == "unknown_publisher"
+
+
+async def test_an_inbox_message_is_decided_and_a_receipt_follows(shop: Desk, nats: Client) -> None:
+    js = nats.jetstream()
+    await eventually(lambda: js.consumer_info("INBOX", "tickets"))
+    sent = {"a": opened(), "b": message(), "c": opened(), "d": opened(title="别的"), "e": None}
+    for name, document in sent.items():
+        body = json.dumps(document).encode() if document else b"{ broken"
+        await js.publish("inbox.shop.tickets", body, headers={"Nats-Msg-Id": name})
+    found = await eventually(lambda: receipts(nats, 5))
+    assert [found[name]["outcome"] for name in "abcde"] == [
+        "recorded", "recorded", "duplicate", "rejected", "rejected",
+    ]  # fmt: skip
+    assert (found["d"]["code"], found["e"]["code"]) == ("id_conflict", "malformed_json")
+    assert found["a"]["subject"] == found["b"]["subject"] == found["c"]["subject"]
+    assert found["a"]["commit"] == found["c"]["commit"]
+
+    async def empty() -> bool:
+        return bool((await js.stream_info("INBOX")).state.messages == 0)
+
+    await eventually(empty)
+
+
+async def test_a_message_for_another_service_stays_for_it(shop: Desk, nats: Client, nats_server: Any) -> None:
+    js = nats.jetstream()
+    await eventually(lambda: js.consumer_info("INBOX", "tickets"))
+    await js.publish("inbox.shop.activity", json.dumps(opened()).encode())
+    await js.publish("inbox.shop.tickets", json.dumps(opened("o2")).encode(), headers={"Nats-Msg-Id": "m"})
+    await eventually(lambda: receipts(nats, 1))
+    info = await js.stream_info("INBOX", subjects_filter="inbox.shop.activity")
+    assert info.state.subjects == {"inbox.shop.activity": 1}
+    own = await connect(nats_server.url, "tickets", nats_server.users["tickets"], name="own")
+    with pytest.raises(TimeoutError):  # the broker does not let it through
+        await own.request("$JS.API.CONSUMER.MSG.NEXT.INBOX.activity", b"1", timeout=0.5)
+    await own.close()
+
+
+async def test_the_fate_of_an_event(shop: Desk) -> None:
+    [first] = await send(shop, opened())
+    answer = await shop.get("/v1/events/status", publisher(), source="shop", id="o1")
+    assert answer.json() == {
+        "source": "shop", "id": "o1", "state": "recorded", "subject": first["subject"], "recorded": first["commit"],
+    }  # fmt: skip
+    assert (await shop.get("/v1/events/status", publisher(), source="shop", id="x")).status_code == 404
+    assert (await shop.get("/v1/events/status", publisher(), source="poster", id="o1")).status_code == 403
