@@ -11,7 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from chinese_calendar.constants import holidays, workdays
@@ -162,14 +162,7 @@ class WorkingCalendar:
 
 
 def _wall_spans(intervals: list[Interval]) -> tuple[Span, ...]:
-    """Return intervals in order, as seconds of the day; what overlaps is worked once."""
-    joined: list[Span] = []
-    for since, until in sorted((_of_day(each.since), _of_day(each.until) or DAY) for each in intervals):
-        if joined and since <= joined[-1][1]:
-            joined[-1] = (joined[-1][0], max(until, joined[-1][1]))
-        else:
-            joined.append((since, until))
-    return tuple(joined)
+    return tuple(sorted(interval.seconds_of_day() for interval in intervals))
 
 
 def _year_of_spans(spans: Iterator[Span]) -> _Year:
@@ -180,10 +173,6 @@ def _year_of_spans(spans: Iterator[Span]) -> _Year:
         length.append(ends - begins)
         total += ends - begins
     return _Year(tuple(since), tuple(before), tuple(length), total)
-
-
-def _of_day(wall: time) -> int:
-    return wall.hour * 3600 + wall.minute * 60 + wall.second
 
 
 def _seconds(at: datetime) -> int:

@@ -186,7 +186,7 @@ def test_the_end_of_time_is_no_accident():
         OFFICE_HOURS.after(last, 10**9)
 
 
-def test_intervals_are_worked_once_whatever_their_order():
+def test_intervals_may_touch_and_stand_in_any_order():
     data = CalendarData.model_validate(
         {"week": {"3": [{"since": "13:00", "until": "15:00"}, {"since": "09:00", "until": "13:00"}]}}
     )
