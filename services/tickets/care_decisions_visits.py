@@ -62,7 +62,8 @@ def define_rule(known: VisitRule | None, command: DefineVisitRule) -> list[CareE
         raise Refusal("rule_unknown", f"there is no rule {new.rule!r}", status=404, field="rule")
     if known is not None and _same_rule(known, new):
         return []
-    at = new.at if known is None else max(new.at, known.at)
+    # Later than the former definition: its visits are told from the new one's by their instants.
+    at = new.at if known is None else max(new.at, known.at + timedelta(seconds=1))
     return [
         VisitRuleDefined(
             rule=new.rule,

@@ -252,6 +252,10 @@ def test_a_rule_is_defined_changed_and_ended() -> None:
     assert given(DEFINED).when(define(ended=True, at=LATER)).then(VisitRuleDefined).first.ended is True
 
 
+def test_a_rule_changed_in_the_second_it_was_given_in_is_later_than_itself() -> None:
+    assert given(DEFINED).when(define(days=30)).then(VisitRuleDefined).first.at == NOON + timedelta(seconds=1)
+
+
 def test_a_rule_said_again_changes_nothing() -> None:
     given(DEFINED).when(define(at=LATER)).then()
 
