@@ -20,7 +20,7 @@ from contracts.asyncapi import document
 from contracts.envelope import CommitMeta
 from contracts.kpi import Policy
 from contracts.registry import EVENTS
-from contracts.wire import Schema, event_schema, model_schema
+from contracts.wire import Schema, event_schema, model_schema, ticket_schemas
 
 SCHEMAS = Path(__file__).parent / "schemas"
 VERSION = "0.1.0"
@@ -34,6 +34,7 @@ def schemas() -> dict[str, Schema]:
     files = {f"{name}.json": event_schema(name, model) for name, model in EVENTS.items()}
     files |= {f"{model.__name__}.json": model_schema(model, "serialization") for model in DOCUMENTS}
     files |= {f"{model.__name__}.json": model_schema(model, "validation") for model in INPUTS}
+    files |= {f"{name}.json": schema for name, schema in ticket_schemas().items()}
     files["asyncapi.json"] = document(VERSION)
     return files
 

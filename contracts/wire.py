@@ -1,4 +1,4 @@
-"""JSON Schemas of the language: ledger events as CloudEvents, and the wire form of activities.
+"""JSON Schemas of the language: ledger events as CloudEvents, and the wire form of activities and tickets.
 
 Pure functions from models to dictionaries; nothing is read or written here.
 Sources: JSON Schema 2020-12, CloudEvents 1.0.2 JSON format, the handbook's activity catalogue.
@@ -12,6 +12,8 @@ from pydantic import BaseModel
 
 from contracts.activity import VOIDED_TYPE, WIRE_PREFIX, ActivityData, ActivityRef, ActivityTypeDefined
 from contracts.registry import context_of
+from contracts.ticket_intake import MessageData, OpenedData
+from contracts.tickets import MESSAGE_TYPE, OPENED_TYPE
 
 Schema = dict[str, Any]
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -90,6 +92,19 @@ def voided_schema() -> Schema:
     target = {**tolerant(ActivityRef.model_json_schema()), "properties": {"source": NOT_EMPTY, "id": NOT_EMPTY}}
     data = {"type": "object", "required": ["reason", "target"], "properties": {"target": target, "reason": NOT_EMPTY}}
     return _wire(VOIDED_TYPE, "takes the counts of an earlier or later activity back", data, subject_needed=False)
+
+
+def ticket_schemas() -> dict[str, Schema]:
+    """Return type -> JSON Schema of what a publisher sends about tickets. Fields that are not named are refused."""
+    models: dict[str, type[BaseModel]] = {OPENED_TYPE: OpenedData, MESSAGE_TYPE: MessageData}
+    schemas = {}
+    for name, model in models.items():
+        data = model.model_json_schema(mode="validation")
+        definitions = data.pop("$defs", {})
+        schema = _wire(name, str(data.pop("description")), data, subject_needed=False)
+        schema["properties"]["subject"] = {"type": ["string", "null"], "description": "not read"}
+        schemas[name] = {**schema, "$defs": definitions}
+    return schemas
 
 
 def _wire(name: str, description: str, data: Schema, *, subject_needed: bool) -> Schema:
