@@ -27,11 +27,21 @@ def instance_grant(instance: Instance, role: str, person: str | None = None, uni
 
 
 class Access:
-    """A session with the services of one instance, in one role. Use as a context manager."""
+    """A session with the services of one instance, in one role, perhaps as somebody. Use as a context manager."""
 
-    def __init__(self, instance: Instance, role: str = "director", *, client: httpx.Client | None = None) -> None:
+    def __init__(
+        self,
+        instance: Instance,
+        role: str = "director",
+        *,
+        person: str | None = None,
+        unit: str | None = None,
+        client: httpx.Client | None = None,
+    ) -> None:
         self.instance = instance
         self._role = role
+        self._person = person
+        self._unit = unit
         self._client = client or httpx.Client(timeout=120)
         self._token = ""
 
@@ -45,7 +55,7 @@ class Access:
 
     def bearer(self, person: str | None = None, unit: str | None = None) -> str:
         """Return a new bearer token. Raises RunnerError when org refuses or is not there."""
-        grant = instance_grant(self.instance, self._role, person, unit)
+        grant = instance_grant(self.instance, self._role, person or self._person, unit or self._unit)
         answer = self._send("POST", "org", "/v1/token", json=grant, authorised=False)
         return str(answer.json()["access_token"])
 

@@ -1,4 +1,4 @@
-"""`demo`: an organisation of about forty people and a month of their activity, through the public interfaces only."""
+"""`demo`: some forty people, a month of their activity and tickets, through the public interfaces only."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from deploy.handbook.demo import Demonstration, demonstration
 from deploy.local.instance import PROJECT, Instance, load_credentials
 from deploy.local.process import RunnerError
 from services.cli.access import Access, Grant
+from services.cli.demo_tickets import load_desk, planned
 from services.cli.org import import_organisation, issue_token
 from services.cli.policy import apply_policy, read_policy
 from services.kernel.clock import now
@@ -52,7 +53,16 @@ def demo(
             raise _refusal(group) from group
     print(f"activities: {'  '.join(f'{outcome} {count}' for outcome, count in sorted(tally.items()))}")
     print("  held, rejected and duplicate ones are meant to be there")
+    _load_tickets(instance, made, seed)
     _say_where(instance)
+
+
+def _load_tickets(instance: Instance, made: Demonstration, seed: int) -> None:
+    plan = planned(instance, now(), seed)
+    with _bar() as progress:
+        task = progress.add_task("tickets", total=len(plan.tickets))
+        load_desk(instance, plan, made.since, lambda: progress.advance(task))
+    print(f"tickets: {len(plan.tickets)} of {len(plan.customers)} customers")
 
 
 def _tokens(instance: Instance, operator: Access, publishers: list[str]) -> dict[str, str]:
@@ -111,9 +121,10 @@ def _bar() -> Progress:
 
 
 def _say_where(instance: Instance) -> None:
-    kpi = instance.url("kpi")
+    kpi, tickets = instance.url("kpi"), instance.url("tickets")
     print("look at it:")
     print(f"  {instance.url('portal')}  front page, live status")
     print(f"  {kpi}/docs  attainments, trends, explanations")
+    print(f"  {tickets}/docs  tickets, return visits, complaint statistics")
     print('  T=$(.venv/bin/opsledger token --role director); curl -H "Authorization: Bearer $T" \\')
     print(f"    '{kpi}/v1/attainments?period={now():%Y-%m}&scope=unit&id=commercial'")

@@ -3,11 +3,13 @@
 import json
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from typer.testing import Result
 
+from deploy.handbook.demo_tickets import desk
 from deploy.local.instance import Instance
 from tests.cli.conftest import Service
 
@@ -15,7 +17,7 @@ Run = Callable[..., Result]
 
 
 class System:
-    """Org, kpi and activity as far as the demonstration needs them."""
+    """Org, kpi, activity and tickets as far as the demonstration needs them."""
 
     def __init__(self, service: Service) -> None:
         self.tokens: dict[str, str] = {}
@@ -28,6 +30,21 @@ class System:
         service.routes["POST /v1/organisation/import"] = self.organisation
         service.routes["POST /v1/policies"] = lambda *_: (201, {"data": {"applied": True}})
         service.routes["POST /v1/events"] = self.events
+        self.keys: Counter[str] = Counter()  # of the commands on tickets
+        self._tickets()
+
+    def _tickets(self) -> None:
+        plan = desk(datetime.now(UTC))
+        paths = ["POST /v1/service-levels", "POST /v1/customers", "POST /v1/tickets"]
+        paths += [f"PUT /v1/projects/{name}" for name in plan.projects]
+        paths += [f"PUT /v1/topics/{name}" for name in plan.topics]
+        steps = {(step.method, step.path) for ticket in plan.tickets for step in ticket.steps}
+        paths += [f"{method} /v1/tickets/T1/{path}" for method, path in steps]
+        self.service.routes.update(dict.fromkeys(paths, self.command))
+
+    def command(self, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
+        self.keys[f"{headers['idempotency-key']} {body!r}"] += 1
+        return 200, {"changed": True, "customer": "C1", "ticket": "T1"}
 
     def token(self, headers: dict[str, str], body: bytes) -> tuple[int, Any]:
         grant = json.loads(body)
@@ -78,6 +95,7 @@ def test_the_demonstration_is_loaded_once(system: System, run: Run) -> None:
     assert len(system.known) - loaded < 50  # only what has happened since
     assert f"recorded {len(system.known) - loaded}" in again.stdout or "recorded" not in again.stdout
     assert system.issued == issued
+    assert set(system.keys.values()) == {2}, "the same commands under the same keys: they count once"
 
 
 def test_tokens_that_somebody_rotated_are_made_anew(system: System, run: Run, instance: Instance) -> None:
