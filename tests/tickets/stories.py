@@ -23,7 +23,6 @@ from services.tickets.decisions import decide
 from services.tickets.domain import Command, Levels, OpenTicket, Ticket
 from services.tickets.evolve import fold
 from services.tickets.sealing import Vault
-from services.tickets.tables import TICKETS_SQL
 from tests.tickets import given as say
 from tests.tickets.given import PROMISES, levels
 
@@ -92,8 +91,7 @@ def _of(command: Command, opening: OpenTicket) -> Command:
 
 
 async def prepare(conn: asyncpg.Connection, customers: Sequence[str] = CUSTOMERS) -> None:
-    """Create the service's own tables, and a key for each customer."""
-    await conn.execute(TICKETS_SQL)
+    """Make a key for each customer."""
     for customer in customers:
         await VAULT.new_key(conn, customer)
 

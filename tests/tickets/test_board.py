@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from contracts.customers import CustomerErased
+from services.kernel.migrate import migrate
 from services.tickets import clocks
 from services.tickets.erasing import erase_content
 from services.tickets.evolve import fold
@@ -23,6 +24,7 @@ TABLES = ("ticket", "timeline", "plaintext", "customer_plaintext", "levels")
 
 @pytest.fixture
 async def conn(database: str) -> AsyncIterator[asyncpg.Connection]:
+    await migrate(database, "tickets")
     opened = await asyncpg.connect(database)
     await prepare(opened)
     yield opened
