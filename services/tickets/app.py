@@ -38,6 +38,7 @@ from services.tickets import api_care, api_customers, api_events, api_levels, ap
 from services.tickets.care_worker import CareWorker
 from services.tickets.commanding import Tickets
 from services.tickets.intake import TicketIntake
+from services.tickets.projections.board import BoardProjection
 from services.tickets.projections.care import CareProjection
 from services.tickets.projections.organisation import OrganisationProjection, unit_tree
 from services.tickets.reach import Units
@@ -60,7 +61,7 @@ class Part(Protocol):
 
 def projections(settings: Settings, vault: Vault) -> list[Projection]:
     """Return fresh projections, the running service's or a rebuild's."""
-    return [OrganisationProjection(), CareProjection(vault), TrustProjection()]
+    return [OrganisationProjection(), BoardProjection(vault), CareProjection(vault), TrustProjection()]
 
 
 def create(settings: Settings) -> FastAPI:
