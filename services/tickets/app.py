@@ -37,6 +37,7 @@ from services.kernel.web import add_check, create_app
 from services.tickets import api_care, api_customers, api_events, api_levels, api_tickets
 from services.tickets.care_worker import CareWorker
 from services.tickets.commanding import Tickets
+from services.tickets.erasing import replay_erasures
 from services.tickets.intake import TicketIntake
 from services.tickets.projections.board import BoardProjection
 from services.tickets.projections.care import CareProjection
@@ -93,6 +94,7 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     password = settings.nats_password.get_secret_value()
     nc = await connect(settings.nats_url, settings.nats_user, password, name="tickets")
     stack.push_async_callback(nc.close)
+    await replay_erasures(db, nc, "tickets")
     owners = OwnerClient({"org": settings.org_url}, ServiceToken(settings))
     stack.push_async_callback(owners.close)
 

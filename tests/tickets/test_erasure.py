@@ -16,10 +16,11 @@ from services.kernel.database import Database
 from services.kernel.ledger import Ledger, Work
 from services.kernel.migrate import migrate
 from services.kernel.read_models_api import RebuildOptions
+from services.tickets.app import create
 from services.tickets.store import restore
 from tests.conftest import sql
 from tests.eventually import eventually
-from tests.tickets.desk import AUDITOR, DIRECTOR, HEAD, Desk
+from tests.tickets.desk import AUDITOR, DIRECTOR, HEAD, Desk, running, service, settings_for
 
 MARK = "机密标记甲"  # in everything that the erased customer said or is called
 COLUMNS = """
@@ -184,3 +185,31 @@ async def test_the_chain_still_verifies_after_an_erasure(desk: Desk) -> None:
     page = await desk.get("/v1/ledger", AUDITOR, ledger="tickets")
     assert page.status_code == 200
     assert MARK not in page.text
+
+
+async def test_an_older_database_does_not_serve_what_was_erased_since(
+    database: str, nats_server: Any, postgres: Any
+) -> None:
+    """A backup of before the erasure: its key and plaintext are gone before the first request, lost tail or not."""
+    async with running(database, nats_server) as desk:
+        customer, ticket = await story(desk)
+        await folded(desk)
+    name = database.rpartition("/")[2]
+    owner = f"{name}_old"
+    sql(postgres.dsn(), f"CREATE DATABASE {owner} TEMPLATE {name} OWNER {name}")
+    older = database.rpartition("/")[0] + f"/{owner}"
+    try:
+        async with service(database, nats_server) as (app, client):
+            desk = Desk(app.state.tickets.db, app.state.tickets.committer, app, client)
+            await desk.do("POST", f"/v1/customers/{customer}/erasure", {}, DIRECTOR)
+            await desk.do("POST", f"/v1/tickets/{ticket}/closing")
+            heads = await app.state.ledger.heads()
+            await eventually(lambda: app.state.projectors["board"].applied.get("tickets", 0) >= heads["tickets"])
+        db = await Database.open(older, size=1)
+        assert await places_of(db, MARK)
+        app = create(settings_for(older, nats_server))
+        async with app.router.lifespan_context(app):
+            assert await places_of(db, MARK) == set()
+        await db.close()
+    finally:
+        sql(postgres.dsn(), f"DROP DATABASE {owner} WITH (FORCE)")
