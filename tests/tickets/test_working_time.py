@@ -120,6 +120,12 @@ def test_years_whose_holidays_are_not_known_go_by_the_weekday_and_the_calendar_s
     assert OFFICE_HOURS.spans(date(2003, 10, 1))  # before the first year that is known, a Wednesday
 
 
+def test_the_days_of_a_year_not_known_yet_can_be_said_as_special_ones():
+    calendar = working(Calendar(special={date(2037, 10, 1): (), date(2037, 10, 10): OFFICE}))  # Thursday, Saturday
+    assert calendar.spans(date(2037, 10, 1)) == ()
+    assert calendar.between(utc("2037-10-10 00:00"), utc("2037-10-11 00:00")) == WORKDAY
+
+
 @pytest.mark.parametrize("year", [2025, 2026])
 def test_every_day_of_the_years_announced_is_open_or_closed_as_announced(year: int):
     day = date(year, 1, 1)
