@@ -20,12 +20,13 @@ from contracts.asyncapi import document
 from contracts.envelope import CommitMeta
 from contracts.kpi import Policy
 from contracts.registry import EVENTS
+from contracts.service_levels import ServiceLevels
 from contracts.wire import Schema, event_schema, model_schema, ticket_schemas
 
 SCHEMAS = Path(__file__).parent / "schemas"
 VERSION = "0.1.0"
 DOCUMENTS: tuple[type[BaseModel], ...] = (IntakeAnswer, Receipt, CommitMeta)  # what opsledger sends
-INPUTS: tuple[type[BaseModel], ...] = (Policy,)  # what it is given
+INPUTS: tuple[type[BaseModel], ...] = (Policy, ServiceLevels)  # what it is given
 FROM_ELSEWHERE = ("openapi-", "opsledger.activity.", "baseline.")
 
 

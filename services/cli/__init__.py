@@ -16,6 +16,7 @@ COMMANDS = {  # command: module of this package; it offers `app` (sub-commands) 
     "token": "token",
     "org": "org",
     "policy": "policy",
+    "levels": "levels",
     "publish": "publish",
     "rebuild": "rebuild",
     "verify": "verify",

@@ -10,13 +10,14 @@ from collections.abc import Callable
 from datetime import date, datetime
 from typing import Any
 
-import yaml
-
+from contracts.service_levels import ServiceLevels
 from deploy.handbook.demo_people import cast
 from deploy.handbook.demo_tickets import UNIT, DemoTicket, Desk, Step, desk
 from deploy.local.instance import PROJECT, Instance
 from deploy.local.process import RunnerError
 from services.cli.access import Access
+from services.cli.documents import read_document
+from services.cli.levels import apply_levels
 
 LEVELS = PROJECT / "deploy" / "handbook" / "service_levels.yaml"
 
@@ -40,7 +41,7 @@ def load_desk(instance: Instance, plan: Desk, since: date, advance: Callable[[],
         Access(instance, "group_leader", person=staff[0], unit=UNIT) as leader,
         Access(instance, "member", person=staff[1], unit=UNIT) as member,
     ):
-        _once(director, "POST", "/v1/service-levels", yaml.safe_load(LEVELS.read_text(encoding="utf-8")), "levels-1")
+        _levels(director)
         for kind, entries in (("projects", plan.projects), ("topics", plan.topics)):
             for name, entry in entries.items():
                 _once(director, "PUT", f"/v1/{kind}/{name}", entry, f"{kind}-{name}")
@@ -51,6 +52,15 @@ def load_desk(instance: Instance, plan: Desk, since: date, advance: Callable[[],
         for ticket in plan.tickets:
             _work(leader, member, ticket, customers[ticket.customer], staff[1])
             advance()
+
+
+def _levels(director: Access) -> None:
+    """Load the handbook's service levels, unless a later version stands already."""
+    try:
+        apply_levels(director, read_document(LEVELS, ServiceLevels, "service_levels"))
+    except RunnerError as error:
+        if error.code not in ("version_exists", "version_not_next"):
+            raise
 
 
 def _work(leader: Access, member: Access, ticket: DemoTicket, customer: str, assignee: str) -> None:
@@ -69,15 +79,10 @@ def _filled(step: Step, assignee: str) -> dict[str, Any] | None:
 
 
 def _once(access: Access, method: str, path: str, body: dict[str, Any] | None, key: str) -> dict[str, Any]:
-    """Send one command under a key of its own. A version that stands already is no failure."""
+    """Send one command under a key of its own."""
     headers = {"Idempotency-Key": f"demo-{key}"}
     more: dict[str, Any] = {} if body is None else {"content": json.dumps(body, default=str).encode()}
     if body is not None:
         headers["Content-Type"] = "application/json"
-    try:
-        answer: dict[str, Any] = access.call(method, "tickets", path, headers=headers, **more)
-    except RunnerError as error:
-        if path == "/v1/service-levels" and error.code in ("version_exists", "version_not_next"):
-            return {}
-        raise
+    answer: dict[str, Any] = access.call(method, "tickets", path, headers=headers, **more)
     return answer

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-import yaml
-from pydantic import ValidationError
 
 from contracts.kpi import Policy
 from deploy.local.instance import Instance
-from deploy.local.process import RunnerError
 from services.cli.access import Access
+from services.cli.documents import read_document
 
 app = typer.Typer(help="Policies: duties, quotas and weights as versioned data.", no_args_is_help=True)
 
@@ -44,16 +42,7 @@ def apply(
 
 def read_policy(file: Path) -> Policy:
     """Return a policy file's content. Raises RunnerError that names the first field that is wrong."""
-    try:
-        document: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return Policy.model_validate(document)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise RunnerError("unreadable_file", f"{file}: {error}", "name a policy in YAML or JSON") from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise RunnerError("bad_policy", f"{field}: {first['msg']}{more}", "contracts/schemas/Policy.json") from error
+    return read_document(file, Policy, "policy")
 
 
 def apply_policy(access: Access, policy: Policy) -> bool:
