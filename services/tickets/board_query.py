@@ -26,7 +26,7 @@ ROW = (
     "ticket, version, state, kind, side, customer, unit, project, channel, topic, priority, assignee, opened_by,"
     " opened_at, last_at, resolved_at, closed_at, reopened, due_at, clocks::text AS clocks"
 )
-_TOPIC = """topic IN (WITH RECURSIVE below AS (SELECT {0}::text AS topic
+TOPIC = """topic IN (WITH RECURSIVE below AS (SELECT {0}::text AS topic
     UNION SELECT t.topic FROM topic t JOIN below b ON t.parent = b.topic) SELECT topic FROM below)"""
 _UNIT = "unit = ANY({0}::text[])"
 
@@ -83,7 +83,7 @@ _WHEN = {
     "state": "state = ANY({0}::text[])",
     "kind": "kind = ANY({0}::text[])",
     "units": _UNIT,
-    "topic": _TOPIC,
+    "topic": TOPIC,
     "opened_since": "opened_at >= {0}",
     "opened_until": "opened_at < {0}",
 }
