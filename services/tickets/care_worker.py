@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from datetime import date, datetime, time, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
@@ -21,10 +22,11 @@ from services.kernel.ledger import Work
 from services.kernel.projection import reading
 from services.kernel.tasks import end
 from services.tickets.care_commanding import state_of
-from services.tickets.care_commands import SYSTEM, CancelVisit, CareCommand, PassTime, RaiseConcentration
+from services.tickets.care_commands import SYSTEM, CancelVisit, CareCommand, PassTime
+from services.tickets.care_counts import raised
 from services.tickets.care_decisions import decide
 from services.tickets.care_domain import VisitRule
-from services.tickets.care_schedule import Key, Planned, Source, begins, given_up, schedule
+from services.tickets.care_schedule import AHEAD, Key, Planned, Source, begins, given_up, schedule
 from services.tickets.commanding import Tickets
 
 log = logging.getLogger("opsledger.tickets")
@@ -32,9 +34,8 @@ log = logging.getLogger("opsledger.tickets")
 PASSING: tuple[type[BaseException], ...] = (*TRANSIENT, Refusal)  # looked at again later
 LOCK = 0x63617265  # advisory lock of the worker
 PRINCIPAL = "service:tickets"
-TOGETHER = 64  # aggregates of one commit at most
+TOGETHER = 32  # aggregates of one commit at most
 
-Concentrations = Callable[[datetime], Awaitable[Sequence[RaiseConcentration]]]
 Command = tuple[str, CareCommand]  # aggregate and what is asked of it
 
 _PASSED = "SELECT visit FROM visit WHERE state = 'planned' AND due < $1 ORDER BY due, visit LIMIT 1000"
@@ -43,45 +44,53 @@ _GONE = (
     " ORDER BY v.visit LIMIT 1000"
 )
 _MEMBERS = """
-SELECT c.customer, c.project, c.since, (
-    SELECT max(v.due) FROM visit v WHERE v.rule = $1 AND v.customer = c.customer
-    AND v.project IS NOT DISTINCT FROM c.project AND v.scheduled_at >= $4) AS last
-FROM (
-    SELECT customer, project, since FROM project_customer WHERE $2::text IS NULL OR project = $2
-    UNION ALL
-    SELECT named, $2, NULL FROM unnest($3::text[]) AS named
-) c WHERE NOT EXISTS (SELECT FROM gone g WHERE g.customer = c.customer)
-ORDER BY c.customer, c.project, c.since NULLS LAST
+SELECT * FROM (
+    SELECT c.customer, c.project, c.since, (
+        SELECT max(v.due) FROM visit v WHERE v.rule = $1 AND v.customer = c.customer
+        AND v.project IS NOT DISTINCT FROM c.project AND v.scheduled_at >= $4) AS last
+    FROM (
+        SELECT customer, project, since FROM project_customer WHERE $2::text IS NULL OR project = $2
+        UNION ALL
+        SELECT named, $2, NULL FROM unnest($3::text[]) AS named
+    ) c WHERE NOT EXISTS (SELECT FROM gone g WHERE g.customer = c.customer)
+) m WHERE $5::date IS NULL OR last IS NULL OR last + $6::int <= $5
+ORDER BY customer, project, since NULLS LAST
 """
 _COMPLAINTS = """
 SELECT t.customer, t.resolved_project AS project, t.resolved_at AS since, t.ticket, t.resolution FROM care_ticket t
-WHERE t.resolved_kind = 'complaint' AND t.resolved_at IS NOT NULL AND ($1::text IS NULL OR t.resolved_project = $1)
-AND t.resolved_at >= $2 AND NOT EXISTS (SELECT FROM gone g WHERE g.customer = t.customer) ORDER BY t.ticket
+WHERE t.resolved_kind = 'complaint' AND t.resolved_at IS NOT NULL AND ($2::text IS NULL OR t.resolved_project = $2)
+AND t.resolved_at >= $3 AND NOT EXISTS (SELECT FROM gone g WHERE g.customer = t.customer)
+AND NOT EXISTS (SELECT FROM visit v WHERE v.ticket = t.ticket AND v.rule = $1 AND v.scheduled_at >= t.resolved_at
+    AND v.scheduled_at >= $4) ORDER BY t.ticket
 """
-
-_STANDING = """
-SELECT visit, customer, project, ticket, due, state, scheduled_at < $3 AS former FROM visit
-WHERE rule = $1 AND due >= $2 AND (state = 'planned' OR scheduled_at < $3 OR ticket IS NOT NULL)
-AND NOT (state = 'cancelled' AND cause = 'rule_ended')
+_OF_PLANNED = """
+SELECT t.customer, t.resolved_project AS project, t.resolved_at AS since, t.ticket, t.resolution FROM care_ticket t
+WHERE t.resolved_kind = 'complaint' AND t.resolved_at IS NOT NULL AND ($1::text IS NULL OR t.resolved_project = $1)
+AND t.ticket = ANY($2) ORDER BY t.ticket
+"""
+_WITHDRAWN = "state = 'cancelled' AND cause = 'rule_ended'"
+_PLANNED = "SELECT visit, customer, project, ticket, due FROM visit WHERE rule = $1 AND due >= $2 AND state = 'planned'"
+_FORMER = f"""
+SELECT customer, project, ticket, due FROM visit WHERE rule = $1 AND due >= $2 AND NOT ({_WITHDRAWN})
+AND (scheduled_at < $3 OR ticket = ANY($4))
 """
 
 
 class CareWorker:
-    """Looks every `poll` seconds what time has done to visits, every `rules_every` seconds at the rules."""
+    """Looks every `poll` seconds what time has done to visits and which rules are new, every `rules_every` at all."""
 
     def __init__(
         self,
         tickets: Tickets,
-        concentrations: Concentrations | None = None,
         *,
         poll: float = 5.0,
-        rules_every: float = 60.0,
+        rules_every: float = 300.0,
     ) -> None:
         self.tickets = tickets
         self.zone = tickets.settings.zone
-        self._concentrations = concentrations
         self._poll, self._rules_every = poll, rules_every
         self._rules_at = float("-inf")
+        self._seen: dict[str, int] = {}  # rule -> version that has been carried out
         self._lock: asyncpg.Connection | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -124,35 +133,36 @@ class CareWorker:
         now = now.replace(microsecond=0)
         async with reading(self.tickets.db, "care") as (conn, _):
             gone = await conn.fetch(_GONE)
+            known = [dict(row) for row in await conn.fetch("SELECT * FROM visit_rule ORDER BY rule")]
         await self._command([(f"visit:{row['visit']}", _erased(row["at"])) for row in gone])
-        if rules or clock.monotonic() - self._rules_at >= self._rules_every:
+        due = rules or clock.monotonic() - self._rules_at >= self._rules_every
+        for row in known:
+            if due or self._seen.get(row["rule"]) != row["version"]:
+                await self._carry_out(row, now)
+        if due:
             self._rules_at = clock.monotonic()
-            await self._rules(now)
-            await self._raise(now)
+            async with reading(self.tickets.db, "care") as (conn, _):
+                found = await raised(conn, now, self.zone)
+            await self._command([(f"case:{one.case}", one) for one in found])
         async with reading(self.tickets.db, "care") as (conn, _):
             passed = await conn.fetch(_PASSED, now.astimezone(self.zone).date())
         await self._command([(f"visit:{row['visit']}", PassTime(now)) for row in passed])
 
-    async def _rules(self, now: datetime) -> None:
+    async def _carry_out(self, row: dict[str, Any], now: datetime) -> None:
+        """Schedule what a rule asks for, and give up what it asks for no more."""
+        version: int = row.pop("version")
+        rule = VisitRule(**{**row, "customers": tuple(row["customers"])})
+        today = now.astimezone(self.zone).date()
+        changed = self._seen.get(rule.rule) != version
         async with reading(self.tickets.db, "care") as (conn, _):
-            rules = [dict(row) for row in await conn.fetch("SELECT * FROM visit_rule ORDER BY rule")]
-        for row in rules:
-            version = row.pop("version")
-            rule = VisitRule(**{**row, "customers": tuple(row["customers"])})
-            async with reading(self.tickets.db, "care") as (conn, _):
-                sources = await _sources(conn, rule, self.zone)
-                former, planned = await _standing(conn, rule, begins(rule, self.zone))
-            today = now.astimezone(self.zone).date()
-            no_more = given_up(rule, sources, planned, self.zone)
-            wanted = schedule(rule, sources, former, today, self.zone)
-            commands: list[Command] = [(f"visit:{v}", CancelVisit("rule_ended", SYSTEM, rule.at)) for v in no_more]
-            commands += [(f"visit:{one.visit}", one) for one in wanted]
-            await self._command(commands, (f"visit_rule:{rule.rule}", version))
-
-    async def _raise(self, now: datetime) -> None:
-        if self._concentrations is not None:
-            found = await self._concentrations(now)
-            await self._command([(f"case:{one.case}", one) for one in found])
+            no_more = given_up(rule, *await _kept(conn, rule, self.zone, changed=changed), self.zone)
+            sources = await _sources(conn, rule, self.zone, today)
+            former = await _former(conn, rule, sources, self.zone)
+        wanted = schedule(rule, sources, former, today, self.zone)
+        commands: list[Command] = [(f"visit:{v}", CancelVisit("rule_ended", SYSTEM, rule.at)) for v in no_more]
+        commands += [(f"visit:{one.visit}", one) for one in wanted]
+        await self._command(commands, (f"visit_rule:{rule.rule}", version))
+        self._seen[rule.rule] = version
 
     async def _command(self, commands: Sequence[Command], guard: tuple[str, int] | None = None) -> None:
         """Decide the commands, many in one commit. `guard`: an aggregate that must still be at this version."""
@@ -187,30 +197,44 @@ async def _still(conn: Connection, aggregate: str, version: int) -> bool:
     return bool(found == version)
 
 
-async def _sources(conn: Connection, rule: VisitRule, zone: ZoneInfo) -> list[Source]:
-    """Return whom the rule visits: a customer that both belongs and is named is visited from the start."""
+async def _sources(conn: Connection, rule: VisitRule, zone: ZoneInfo, today: date | None) -> list[Source]:
+    """Return whom the rule visits: those whose next visit may be due for scheduling `today` (None: all of them).
+
+    A customer that both belongs and is named is visited from the start.
+    """
     if rule.ended:
         return []
     if rule.trigger == "after_complaint":
         earliest = max(rule.since, begins(rule, zone) - timedelta(days=rule.days))
-        rows = await conn.fetch(_COMPLAINTS, rule.project, datetime.combine(earliest, time(0), zone))
+        since = datetime.combine(earliest, time(0), zone)
+        rows = await conn.fetch(_COMPLAINTS, rule.rule, rule.project, since, rule.at)
         return [Source(**dict(row)) for row in rows]
-    rows = await conn.fetch(_MEMBERS, rule.rule, rule.project, list(rule.customers), rule.at)
+    until = None if today is None else today + timedelta(days=AHEAD)
+    rows = await conn.fetch(_MEMBERS, rule.rule, rule.project, list(rule.customers), rule.at, until, rule.days)
     return list({(row["customer"], row["project"]): Source(**dict(row)) for row in rows}.values())
 
 
-async def _standing(conn: Connection, rule: VisitRule, first: date) -> tuple[set[Key], list[Planned]]:
-    """Return what is not to be made anew in the days from `first`, and what of it is planned.
+async def _kept(
+    conn: Connection, rule: VisitRule, zone: ZoneInfo, *, changed: bool
+) -> tuple[list[Source], list[Planned]]:
+    """Return the visits that are planned and whom the rule visits now.
 
-    Of an every-days rule that is what former definitions have made: its own go up to its sources' `last`.
+    An every-days rule keeps its visits until it is changed; a complaint may be reopened at any time.
     """
-    rows = await conn.fetch(_STANDING, rule.rule, first, rule.at)
-    keys = {
-        (row["customer"], row["project"], row["ticket"], row["due"]) for row in rows if row["former"] or row["ticket"]
-    }
-    planned = [
-        Planned(row["visit"], row["customer"], row["project"], row["ticket"], row["due"])
-        for row in rows
-        if row["state"] == "planned"
-    ]
-    return keys, planned
+    of_complaints = rule.trigger == "after_complaint"
+    if not (changed or of_complaints):
+        return [], []
+    rows = await conn.fetch(_PLANNED, rule.rule, begins(rule, zone))
+    planned = [Planned(**dict(row)) for row in rows]
+    if not of_complaints:
+        return await _sources(conn, rule, zone, None), planned
+    tickets = [visit.ticket for visit in planned if visit.ticket]
+    rows = await conn.fetch(_OF_PLANNED, rule.project, tickets)
+    return [Source(**dict(row)) for row in rows], planned
+
+
+async def _former(conn: Connection, rule: VisitRule, sources: Sequence[Source], zone: ZoneInfo) -> set[Key]:
+    """Return what stands and is not to be made anew: former definitions' visits, a complaint's former resolutions'."""
+    tickets = [source.ticket for source in sources if source.ticket]
+    rows = await conn.fetch(_FORMER, rule.rule, begins(rule, zone), rule.at, tickets)
+    return {(row["customer"], row["project"], row["ticket"], row["due"]) for row in rows}

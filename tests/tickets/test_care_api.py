@@ -268,6 +268,36 @@ async def test_a_months_report_counts_its_complaints_and_is_in_time_or_not(desk:
     assert await desk.refused("POST", "/v1/complaint-reports/service-desk/2026-13", {}) == (422, "bad_month")
 
 
+async def test_a_topic_beyond_its_own_past_is_raised_once_and_coordinated_to_its_end(desk: Desk) -> None:
+    customer = await desk.customer()
+    first = today().replace(day=1)
+    for _ in range(4):  # four quiet months: one complaint about shipping each, none about login
+        first = (first - timedelta(days=1)).replace(day=1)
+        at = datetime.combine(first, time(12), ZONE).isoformat()
+        await desk.ticket(customer, topic="shipping", at=at)
+    await desk.ticket(customer, topic="shipping")
+    for _ in range(3):
+        await desk.ticket(customer, topic="login")
+    await live_on(desk, 0)
+    await live_on(desk, 0)
+    [case] = await rows(desk, "/v1/cases")
+    figures = {key: case[key] for key in ("topic", "month", "count", "expected", "limit", "months", "state")}
+    assert figures == {
+        "topic": "login", "month": f"{today():%Y-%m}", "count": 3, "expected": "0", "limit": 3, "months": 4,
+        "state": "raised",
+    }  # fmt: skip
+    path = f"/v1/cases/{case['case']}"
+    body = {"person": "Y031", "unit": "service-desk", "guidance": "先问浏览器版本"}
+    assert await desk.refused("POST", f"{path}/coordination", body) == (403, "not_allowed")
+    assert await desk.refused("POST", f"{path}/end", {"outcome": "solved"}, HEAD) == (409, "not_in_this_state")
+    await desk.do("POST", f"{path}/coordination", body, HEAD)
+    done = await desk.do("POST", f"{path}/end", {"outcome": "solved", "findings": "证书过期"}, HEAD)
+    found = (await desk.get(path, at_least=done["positions"])).json()["data"]
+    assert (found["state"], found["guidance"], found["findings"]) == ("ended", "先问浏览器版本", "证书过期")
+    await live_on(desk, 0)
+    assert len(await rows(desk, "/v1/cases")) == 1
+
+
 async def test_topics_are_a_tree(desk: Desk) -> None:
     for topic, parent in (("account", None), ("login", "account"), ("password", "login")):
         await desk.do("PUT", f"/v1/topics/{topic}", {"name_zh": topic, "name_en": topic, "parent": parent}, HEAD)
