@@ -14,7 +14,7 @@ from services.kernel.errors import Refusal, VersionConflict
 from services.kernel.ledger import Work
 from services.tickets.commanding import Asked, Changed, Tickets, first_made, instant, submit
 from services.tickets.decisions import decide, decide_merge, next_due
-from services.tickets.domain import Command, Levels, Merge, OpenTicket, Ticket
+from services.tickets.domain import Command, Levels, Merge, OpenTicket, PassTime, Ticket
 from services.tickets.evolve import fold
 from services.tickets.store import next_id, read_customer, set_timer
 
@@ -46,16 +46,22 @@ async def decide_and_append(
 ) -> tuple[int, bool]:
     """Decide, append, set the timer; return the new version and whether anything happened."""
     events = decide(state, command, levels)
-    return await append(work, state, version, events, levels), bool(events)
+    timer_may_be_off = state is None or isinstance(command, PassTime)  # a restore leaves timers that are due at once
+    return await append(work, state, version, events, levels, set_anyway=timer_may_be_off), bool(events)
 
 
-async def append(work: Work, state: Ticket | None, version: int, events: Sequence[TicketEvent], levels: Levels) -> int:
-    """Append a ticket's decided events and set its timer; return the new version."""
+async def append(
+    work: Work, state: Ticket | None, version: int, events: Sequence[TicketEvent], levels: Levels,
+    *, set_anyway: bool = False,
+) -> int:  # fmt: skip
+    """Append a ticket's decided events; set its timer if that moved, or anyway. Return the new version."""
     after = fold(events, levels, state)
     if after is None:
         return version
     work.append(aggregate_of(after.ticket), version, events)
-    await set_timer(work.conn, after.ticket, next_due(after, levels))
+    due = next_due(after, levels)
+    if set_anyway or state is None or due != next_due(state, levels):
+        await set_timer(work.conn, after.ticket, due)
     return version + len(events)
 
 
