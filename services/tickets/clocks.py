@@ -75,14 +75,22 @@ def warning_at(clock: Clock, calendar: WorkingCalendar, percent: int) -> datetim
     share = -(-clock.target * percent // 100)  # rounded up: not before the share is used up
     if max(share, clock.used) >= clock.target:
         return None
-    return calendar.after(clock.since, max(share - clock.used, 0))
+    return _reached(calendar, clock.since, share - clock.used)
 
 
 def breach_at(clock: Clock, calendar: WorkingCalendar) -> datetime | None:
     """Return the last instant at which the promise can be kept, inside working time; None: there is none to break."""
     if clock.since is None or clock.target is None or clock.breached:
         return None
-    return calendar.after(clock.since, max(clock.target - clock.used, 0))
+    return _reached(calendar, clock.since, clock.target - clock.used)
+
+
+def _reached(calendar: WorkingCalendar, since: datetime, seconds: int) -> datetime | None:
+    """Return when so many seconds more are used; at once where they are used already, None where they never will be."""
+    try:
+        return calendar.after(since, max(seconds, 0))
+    except ValueError:  # a calendar with no working time to come: a reader must not stop at it
+        return None
 
 
 def ended(clock: Clock, calendar: WorkingCalendar, at: datetime) -> ClockEnded:
