@@ -11,7 +11,6 @@ from contracts import envelope, subjects
 from contracts.registry import CONTEXTS
 
 Document = dict[str, Any]
-INTAKES = ("activity", "tickets")  # contexts that take events from publishers
 CLOUDEVENTS = {
     "type": "object",
     "description": "CloudEvents 1.0, JSON format; see opsledger.activity.*.json and opsledger.ticket.*.json",
@@ -60,9 +59,10 @@ def document(version: str) -> Document:
 
 
 def _publisher_channels() -> Document:
+    streams = ", ".join(subjects.inbox_stream(context) for context in subjects.INBOX_CONTEXTS)
     parameters = {
         "publisher": {"description": "the publisher's name, [a-z0-9-]{1,40}"},
-        "context": {"description": "what is sent", "enum": list(INTAKES)},
+        "context": {"description": "what is sent", "enum": list(subjects.INBOX_CONTEXTS)},
     }
     return {
         "intake": {
@@ -78,7 +78,7 @@ def _publisher_channels() -> Document:
         },
         "inbox": {
             "address": subjects.inbox_subject("{publisher}", "{context}"),
-            "description": f"JetStream stream {subjects.INBOX_STREAM}; acknowledged by the broker, a receipt follows",
+            "description": f"JetStream streams {streams}; acknowledged by the broker, a receipt follows",
             "parameters": parameters,
             "messages": {"events": _message("events")},
         },

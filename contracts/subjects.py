@@ -10,8 +10,9 @@ import re
 
 PUBLISHER_PATTERN = re.compile(r"^[a-z0-9-]{1,40}$")
 
-INBOX_STREAM = "INBOX"
-INBOX_SUBJECTS = "inbox.*.*"
+INBOX_CONTEXTS = ("activity", "tickets")  # that take events of publishers; an inbox stream each
+INBOX_STREAM = "INBOX"  # activity's
+INBOX_SUBJECTS = "inbox.*.activity"
 RECEIPTS_STREAM = "RECEIPTS"
 RECEIPTS_SUBJECTS = "receipts.>"
 
@@ -25,6 +26,11 @@ def stream_name(ledger: str, epoch: int = 1) -> str:
 def stream_subject(ledger: str, epoch: int = 1) -> str:
     """Return the only subject of a ledger's stream: "ledger.activity.0.e1"."""
     return f"ledger.{ledger}.e{epoch}"
+
+
+def inbox_stream(context: str) -> str:
+    """Return the stream of a context's inbox: its retention and who may read it are that context's own."""
+    return INBOX_STREAM if context == "activity" else f"{INBOX_STREAM}_{context.upper()}"
 
 
 def intake_subject(publisher: str, context: str) -> str:

@@ -17,9 +17,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from contracts.subjects import (
-    INBOX_STREAM,
+    INBOX_CONTEXTS,
     RECEIPTS_STREAM,
-    inbox_subject,
+    inbox_stream,
     intake_subject,
     receipt_subject,
     stream_name,
@@ -51,32 +51,20 @@ _READ_API = (
     "$JS.API.DIRECT.GET.>",
 )
 _FOLLOW_API = ("$JS.API.CONSUMER.>", "$JS.ACK.>", "$JS.FC.>")
-_INBOX_CONSUMERS = tuple(
-    f"$JS.API.CONSUMER.{verb}.{INBOX_STREAM}{rest}"
-    for verb in ("CREATE", "DURABLE.CREATE", "MSG.NEXT", "DELETE", "PAUSE")
-    for rest in ("", ".>")
-)
-INTAKES = ("activity", "tickets")  # services that take events of publishers
-# Ways to make a consumer that do not name its subjects where permissions can see them.
-_UNNAMED = tuple(
-    f"$JS.API.CONSUMER.{rest}"
-    for rest in (f"CREATE.{INBOX_STREAM}", f"CREATE.{INBOX_STREAM}.*", f"DURABLE.CREATE.{INBOX_STREAM}.>")
-)
+PERSONAL = "tickets"  # whose inbox is about customers: read by itself only, and overwritten when decided
 
 
 def _own_streams(names: Iterable[str]) -> list[str]:
     return [f"$JS.API.STREAM.{verb}.{name}" for name in names for verb in ("CREATE", "UPDATE")]
 
 
-def _inbox_of_others(user: str) -> list[str]:
-    """Return what a service that takes events may not do: read, or end, what publishers sent to another one."""
-    deny = list(_UNNAMED)
-    for other in INTAKES:
-        if other != user:
-            deny += [f"$JS.API.CONSUMER.{verb}.{INBOX_STREAM}.{other}" for verb in ("MSG.NEXT", "DELETE", "PAUSE")]
-            deny += [f"$JS.API.CONSUMER.CREATE.{INBOX_STREAM}.{other}.>", f"$JS.ACK.{INBOX_STREAM}.{other}.>"]
-            deny.append(f"$JS.API.CONSUMER.CREATE.{INBOX_STREAM}.*.{inbox_subject('*', other)}")
-    return deny
+def _inbox_of(context: str) -> list[str]:
+    """Return what it takes to read, or end, what publishers sent to a context: others may not."""
+    stream = inbox_stream(context)
+    verbs = ("CREATE", "DURABLE.CREATE", "MSG.NEXT", "DELETE", "PAUSE")
+    consumers = [f"$JS.API.CONSUMER.{verb}.{stream}{rest}" for verb in verbs for rest in ("", ".>")]
+    reads = ["$JS.API.STREAM.MSG.GET", "$JS.API.DIRECT.GET"] if context == PERSONAL else []
+    return [*consumers, *(f"{read}.{stream}{rest}" for read in reads for rest in ("", ".>"))]
 
 
 def permissions(user: str, shards: int) -> dict[str, dict[str, list[str]]] | None:
@@ -85,21 +73,21 @@ def permissions(user: str, shards: int) -> dict[str, dict[str, list[str]]] | Non
         return None
     subscribe = ["_INBOX.>", "$JS.EVENT.ADVISORY.>"]
     if user == "portal":
-        return {"publish": {"allow": ["_INBOX.>", *_READ_API]}, "subscribe": {"allow": subscribe}}
+        reads = {"allow": ["_INBOX.>", *_READ_API], "deny": _inbox_of(PERSONAL)}
+        return {"publish": reads, "subscribe": {"allow": subscribe}}
     ledgers = [f"activity.{n}" for n in range(shards)] if user == "activity" else [user]
     own = [stream_name(ledger, epoch) for ledger in ledgers for epoch in range(1, EPOCHS + 1)]
     publish = [f"ledger.{user}.>", "_INBOX.>", *_READ_API, *_FOLLOW_API]
-    deny: list[str] = []
+    deny = [name for context in INBOX_CONTEXTS if context != user for name in _inbox_of(context)]
     if user == "org":
         publish.append("$SYS._INBOX.>")  # the answers of the authentication call-out
         subscribe.append("$SYS.REQ.USER.AUTH")
-    if user in INTAKES:
-        own += [INBOX_STREAM, RECEIPTS_STREAM]  # whichever comes first makes them
+    if user in INBOX_CONTEXTS:
+        own += [inbox_stream(user), RECEIPTS_STREAM]  # whichever comes first makes that of receipts
         publish += [receipt_subject("*", user), "_R_.>"]  # replies to another account go by a mapped subject
         subscribe.append(intake_subject("*", user))
-        deny += _inbox_of_others(user)
-    else:
-        deny += _INBOX_CONSUMERS
+    if user == PERSONAL:
+        publish.append(f"$JS.API.STREAM.MSG.DELETE.{inbox_stream(user)}")
     publish += _own_streams(own)
     return {"publish": {"allow": publish, "deny": deny}, "subscribe": {"allow": subscribe}}
 

@@ -9,7 +9,7 @@ import asyncpg
 import nats
 from nats.js.errors import NotFoundError
 
-from contracts.subjects import INBOX_STREAM, stream_name
+from contracts.subjects import INBOX_CONTEXTS, inbox_stream, stream_name
 from deploy.local.instance import Credentials, Instance
 
 PATIENCE = 3.0
@@ -83,10 +83,11 @@ async def _streams(
                 found[ledger] = (await js.stream_info(stream_name(ledger, epoch))).state.last_seq
             except NotFoundError:
                 continue
-        try:
-            waiting = (await js.stream_info(INBOX_STREAM)).state.messages
-        except NotFoundError:
-            waiting = None
+        for context in INBOX_CONTEXTS:
+            try:
+                waiting = (waiting or 0) + (await js.stream_info(inbox_stream(context))).state.messages
+            except NotFoundError:
+                continue
     except (TimeoutError, nats.errors.Error):
         pass
     finally:

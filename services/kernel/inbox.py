@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig
 
-from contracts.subjects import INBOX_STREAM, inbox_subject
+from contracts.subjects import inbox_stream, inbox_subject
 
 AHEAD = 512  # messages asked for beyond those in work
 EXPIRES = 10.0  # seconds a request stands
@@ -23,15 +23,12 @@ MAX_UNACKNOWLEDGED = 4096
 
 
 class InboxReader:
-    """Messages of inbox.*.<context>, shared with every other process of this service.
-
-    Stream and broker keep contexts apart: a work queue takes no second consumer of the same subjects, and the consumer
-    is named after the context, by which the broker's permissions tell whose it is.
-    """
+    """Messages of inbox.*.<context>, on a stream of the context's own, shared with every process of this service."""
 
     def __init__(self, nc: Client, context: str) -> None:
         self.nc = nc
         self.context = context
+        self.stream = inbox_stream(context)
         self._queue: asyncio.Queue[Msg] = asyncio.Queue()
         self._subscription: Subscription | None = None
         self._asked = 0
@@ -42,9 +39,8 @@ class InboxReader:
         """Make the durable consumer if it is missing, and begin to pull."""
         js = self.nc.jetstream(timeout=5)
         await js.add_consumer(
-            INBOX_STREAM,
+            self.stream,
             ConsumerConfig(
-                name=self.context,
                 durable_name=self.context,
                 filter_subject=inbox_subject("*", self.context),
                 ack_policy=AckPolicy.EXPLICIT,
@@ -82,7 +78,7 @@ class InboxReader:
         self._asked += room
         self._until = now + EXPIRES + 1
         request = {"batch": room, "expires": int(EXPIRES * 1e9)}
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{INBOX_STREAM}.{self.context}"
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self.stream}.{self.context}"
         await self.nc.publish(subject, json.dumps(request).encode(), reply=self._inbox)
 
     async def _receive(self, message: Msg) -> None:

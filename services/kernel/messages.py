@@ -19,9 +19,9 @@ from faststream.nats import NatsBroker, NatsResponse
 from faststream.nats.annotations import NatsMessage
 from faststream.nats.security import NatsUserPassword
 from nats.aio.msg import Msg
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
-from contracts.subjects import INBOX_STREAM, intake_subject
+from contracts.subjects import inbox_stream, intake_subject
 from services.kernel.errors import Refusal
 from services.kernel.inbox import InboxReader
 from services.kernel.outcomes import Answer, ReceiptBody, answer_bytes
@@ -69,13 +69,18 @@ class InboxGone(Exception):
 
 
 class Messages:
-    """Keeps requests and inbox running; makes both anew when the inbox or its consumer has gone."""
+    """Keeps requests and inbox running; makes both anew when the inbox or its consumer has gone.
 
-    def __init__(self, intake: Intake, settings: Settings, receipts: Receipts) -> None:
+    `personal`: what is sent is about customers. It is overwritten on the broker's disk as soon as it is decided, and
+    gone after a week in any case.
+    """
+
+    def __init__(self, intake: Intake, settings: Settings, receipts: Receipts, *, personal: bool = False) -> None:
         self.intake = intake
         self.receipts = receipts
         self.context = receipts.context
         self._settings = settings
+        self._personal = personal
         self._task: asyncio.Task[None] | None = None
         self.ready = False
 
@@ -95,7 +100,7 @@ class Messages:
         while True:
             broker, inbox = self.broker(), InboxReader(self.receipts.nc, self.context)
             try:
-                await ensure_streams(self.receipts.nc)
+                await ensure_streams(self.receipts.nc, self.context, personal=self._personal)
                 await broker.start()
                 await inbox.open()
                 self.ready = True
@@ -121,7 +126,7 @@ class Messages:
         while True:
             await asyncio.sleep(LOOK)
             try:
-                await js.consumer_info(INBOX_STREAM, self.context)
+                await js.consumer_info(inbox_stream(self.context), self.context)
             except NotFoundError as error:
                 raise InboxGone from error
             except BROKEN as error:
@@ -162,11 +167,21 @@ class Messages:
         outcomes = await asyncio.gather(*(self._one(raw) for raw in messages))
         done = [(raw, outcome) for raw, outcome in zip(messages, outcomes, strict=True) if outcome is not None]
         await self.receipts.publish([outcome for _, outcome in done])
+        if self._personal:
+            await asyncio.gather(*(self._overwrite(raw) for raw, _ in done))
         for raw, _ in done:
             await raw.ack()
         for raw, outcome in zip(messages, outcomes, strict=True):
             if outcome is None:
                 await raw.nak(delay=1)
+
+    async def _overwrite(self, raw: Msg) -> None:
+        """Delete a decided message so that its bytes are overwritten: one that is acknowledged stays in its block."""
+        js = self.receipts.nc.jetstream(timeout=5)
+        try:
+            await js.delete_msg(inbox_stream(self.context), raw.metadata.sequence.stream)
+        except APIError as error:  # it was deleted before: it came a second time
+            log.info("inbox_message_gone", extra={"error": repr(error)})
 
     async def _one(self, raw: Msg) -> tuple[str, ReceiptBody] | None:
         """Return (publisher, receipt); None: not possible now, the message stays."""

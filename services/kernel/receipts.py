@@ -11,7 +11,7 @@ import nats.js.errors
 from nats.aio.client import Client
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 
-from contracts.subjects import INBOX_STREAM, INBOX_SUBJECTS, RECEIPTS_STREAM, RECEIPTS_SUBJECTS, receipt_subject
+from contracts.subjects import RECEIPTS_STREAM, RECEIPTS_SUBJECTS, inbox_stream, inbox_subject, receipt_subject
 from services.kernel.broker import Publishing
 from services.kernel.outcomes import ReceiptBody, encode
 
@@ -20,16 +20,21 @@ log = logging.getLogger("opsledger.kernel")
 IN_FLIGHT = 1000  # receipts sent and not yet acknowledged
 ACK_SECONDS = 10.0
 RECEIPTS_KEPT = 30 * 24 * 3600.0
+PERSONAL_KEPT = 7 * 24 * 3600.0  # in an inbox that nobody reads
 WAITING_A_PUBLISHER = 1_000_000
 BROKEN = (nats.errors.Error, nats.js.errors.Error, OSError, TimeoutError)
 
 
-async def ensure_streams(nc: Client) -> None:
-    """Create the inbox and the receipts stream where they are missing; whichever service comes first makes them."""
+async def ensure_streams(nc: Client, context: str, *, personal: bool = False) -> None:
+    """Create the context's inbox and the receipts stream where they are missing.
+
+    An inbox with other subjects is brought up to date: before contexts had streams of their own there was one for all.
+    """
     js = nc.jetstream(timeout=ACK_SECONDS)
     inbox = StreamConfig(
-        name=INBOX_STREAM, subjects=[INBOX_SUBJECTS], retention=RetentionPolicy.WORK_QUEUE, storage=StorageType.FILE,
-        max_msgs_per_subject=WAITING_A_PUBLISHER, discard=DiscardPolicy.NEW, discard_new_per_subject=True,
+        name=inbox_stream(context), subjects=[inbox_subject("*", context)], retention=RetentionPolicy.WORK_QUEUE,
+        storage=StorageType.FILE, max_msgs_per_subject=WAITING_A_PUBLISHER, discard=DiscardPolicy.NEW,
+        discard_new_per_subject=True, max_age=PERSONAL_KEPT if personal else 0,
     )  # fmt: skip
     receipts = StreamConfig(
         name=RECEIPTS_STREAM, subjects=[RECEIPTS_SUBJECTS], retention=RetentionPolicy.LIMITS, storage=StorageType.FILE,
@@ -37,7 +42,9 @@ async def ensure_streams(nc: Client) -> None:
     )  # fmt: skip
     for config in (inbox, receipts):
         try:
-            await js.stream_info(str(config.name))
+            found = (await js.stream_info(str(config.name))).config
+            if found.subjects != config.subjects:
+                await js.update_stream(found.evolve(subjects=config.subjects))
         except nats.js.errors.NotFoundError:
             await js.add_stream(config)
             log.info("stream_created", extra={"stream": config.name})

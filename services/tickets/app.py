@@ -34,7 +34,7 @@ from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
 from services.kernel.upkeep import CommandUpkeep
 from services.kernel.web import add_check, create_app
-from services.tickets import api_care, api_customers, api_events, api_levels, api_tickets
+from services.tickets import api_care, api_customers, api_events, api_levels, api_reads, api_tickets
 from services.tickets.care_worker import CareWorker
 from services.tickets.commanding import Tickets
 from services.tickets.erasing import replay_erasures
@@ -69,8 +69,8 @@ def create(settings: Settings) -> FastAPI:
     """Return the app; nothing is opened before its lifespan begins."""
     app = create_app("opsledger tickets", settings, partial(_lifespan, settings))
     refuse_bad_values(app)
-    for router in (api_events.router, api_tickets.router, api_customers.router, api_levels.router, api_care.router):
-        app.include_router(router)
+    for module in (api_events, api_tickets, api_reads, api_customers, api_levels, api_care):
+        app.include_router(module.router)
     app.include_router(ledger_router(allow("ledger.read").dependency))
     app.include_router(read_models_router(allow("operations.read").dependency, allow("operations.rebuild").dependency))
     return app
@@ -118,7 +118,7 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     for projector in projectors.values():
         projector.start_over = start_over
     app.state.intake = intake = TicketIntake(tickets, Publishers(db, "organisation", "tickets"))
-    messages = Messages(intake, settings, Receipts(nc, "tickets"))
+    messages = Messages(intake, settings, Receipts(nc, "tickets"), personal=True)
     relay = Relay(ledger, "tickets", nc)
     upkeep = CommandUpkeep(db, settings.command_days)
     parts: list[Part] = [relay, tickets.committer, *projectors.values(), models, timers, care, upkeep, messages]

@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,9 @@ from contracts.activity import IntakeAnswer
 from contracts.org import PublisherRegistered, RoleGrant
 from services.kernel.auth import Principal, issue
 from services.kernel.broker import connect
+from services.kernel.errors import Unavailable
+from services.kernel.messages import Sent
+from services.kernel.outcomes import Answer
 from tests.eventually import eventually
 from tests.tickets.desk import DIRECTOR, KEY, KEY_ID, MEMBER, Desk
 
@@ -260,7 +264,7 @@ async def test_a_request_is_answered_after_the_commit(shop: Desk, nats: Client) 
 
 async def test_an_inbox_message_is_decided_and_a_receipt_follows(shop: Desk, nats: Client) -> None:
     js = nats.jetstream()
-    await eventually(lambda: js.consumer_info("INBOX", "tickets"))
+    await eventually(lambda: js.consumer_info("INBOX_TICKETS", "tickets"))
     sent = {"a": opened(), "b": message(), "c": opened(), "d": opened(title="别的"), "e": None}
     for name, document in sent.items():
         body = json.dumps(document).encode() if document else b"{ broken"
@@ -274,23 +278,26 @@ async def test_an_inbox_message_is_decided_and_a_receipt_follows(shop: Desk, nat
     assert found["a"]["commit"] == found["c"]["commit"]
 
     async def empty() -> bool:
-        return bool((await js.stream_info("INBOX")).state.messages == 0)
+        return bool((await js.stream_info("INBOX_TICKETS")).state.messages == 0)
 
     await eventually(empty)
 
 
-async def test_a_message_for_another_service_stays_for_it(shop: Desk, nats: Client, nats_server: Any) -> None:
+async def test_no_service_reads_what_is_in_another_ones_inbox(shop: Desk, nats: Client, nats_server: Any) -> None:
     js = nats.jetstream()
-    await eventually(lambda: js.consumer_info("INBOX", "tickets"))
-    await js.publish("inbox.shop.activity", json.dumps(opened()).encode())
-    await js.publish("inbox.shop.tickets", json.dumps(opened("o2")).encode(), headers={"Nats-Msg-Id": "m"})
-    await eventually(lambda: receipts(nats, 1))
-    info = await js.stream_info("INBOX", subjects_filter="inbox.shop.activity")
-    assert info.state.subjects == {"inbox.shop.activity": 1}
-    own = await connect(nats_server.url, "tickets", nats_server.users["tickets"], name="own")
-    with pytest.raises(TimeoutError):  # the broker does not let it through
-        await own.request("$JS.API.CONSUMER.MSG.NEXT.INBOX.activity", b"1", timeout=0.5)
-    await own.close()
+    await eventually(lambda: js.consumer_info("INBOX_TICKETS", "tickets"))
+    for user, stream, other in (("tickets", "INBOX", "activity"), ("activity", "INBOX_TICKETS", "tickets")):
+        own = await connect(nats_server.url, user, nats_server.users[user], name="own")
+        for subject in (f"MSG.NEXT.{stream}.{other}", f"DURABLE.CREATE.{stream}.mine", f"CREATE.{stream}.mine"):
+            with pytest.raises(TimeoutError):  # the broker does not let it through
+                await own.request(f"$JS.API.CONSUMER.{subject}", b"{}", timeout=0.3)
+        await own.close()
+    for user in ("activity", "kpi", "portal"):
+        own = await connect(nats_server.url, user, nats_server.users[user], name="own")
+        with pytest.raises(TimeoutError):
+            await own.request("$JS.API.STREAM.MSG.GET.INBOX_TICKETS", b'{"seq": 1}', timeout=0.3)
+        await own.close()
+    assert (await js.stream_info("INBOX_TICKETS")).config.max_age == 7 * 24 * 3600
 
 
 async def test_the_fate_of_an_event(shop: Desk) -> None:
@@ -301,3 +308,29 @@ async def test_the_fate_of_an_event(shop: Desk) -> None:
     }  # fmt: skip
     assert (await shop.get("/v1/events/status", publisher(), source="shop", id="x")).status_code == 404
     assert (await shop.get("/v1/events/status", publisher(), source="poster", id="o1")).status_code == 403
+
+
+async def test_the_broker_keeps_nothing_of_what_was_decided(
+    shop: Desk, nats: Client, nats_server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    js = nats.jetstream()
+    intake = shop.app.state.intake
+    submit = intake.submit
+
+    async def not_now(sent: Sent) -> Answer:
+        if sent.publisher == "later":
+            raise Unavailable("outcome_unknown", "the database is away")
+        return await submit(sent)
+
+    monkeypatch.setattr(intake, "submit", not_now)
+    await eventually(lambda: js.consumer_info("INBOX_TICKETS", "tickets"))
+    await js.publish("inbox.later.tickets", SENTENCE.encode())  # stays, so that the others' block on disk does
+    await js.publish("inbox.shop.tickets", json.dumps(opened(), ensure_ascii=False).encode())
+    await js.publish("inbox.shop.tickets", json.dumps(opened(kind="?"), ensure_ascii=False).encode())
+    await eventually(lambda: receipts(nats, 2))
+
+    def left() -> int:
+        files = [path for path in Path(nats_server.store_dir).rglob("*") if path.is_file()]
+        return sum(path.read_bytes().count(SENTENCE.encode()) for path in files)
+
+    await eventually(lambda: left() == 1)
