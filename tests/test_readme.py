@@ -63,6 +63,7 @@ def test_an_event_is_published_and_read_as_the_readme_says(
     assert done.returncode == 0, done.stderr
     assert re.search(r'"outcome":"(recorded|duplicate)"', done.stdout), done.stdout
     assert '"quota":"H-31a"' in done.stdout
+    assert '"title":"退款迟迟未到"' in done.stdout, done.stdout[-2000:]  # the ticket, read back with what was said
     token = done.stdout.rpartition("TOKEN=")[2].strip()
     code = here(demo, blocks("python", publish, read, name)).replace("PUBLISHER_TOKEN", token)
     answered = subprocess.run(
