@@ -6,7 +6,7 @@ First comes what fell due before the command's instant, then what the command br
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import assert_never
 
 from contracts.tickets import (
@@ -82,8 +82,13 @@ def decide_merge(
 
 
 def taken_at(ticket: Ticket, at: datetime) -> datetime:
-    """Return the instant at which a command is taken: whole seconds, not before what is on record already."""
-    return max(at.replace(microsecond=0), ticket.last_at)
+    """Return the instant at which a command is taken: whole seconds, not before what is on record already.
+
+    What fell due is said once its instant has passed, so a command after it comes at least a second later: otherwise
+    a late one would keep a promise whose breach was said.
+    """
+    earliest = ticket.last_at + timedelta(seconds=1) if ticket.last_by_time else ticket.last_at
+    return max(at.replace(microsecond=0), earliest)
 
 
 def _decide(ticket: Ticket, command: Command, levels: Levels) -> list[TicketEvent]:  # noqa: C901, PLR0912 - one case a command

@@ -99,6 +99,7 @@ class Ticket:
     targets: Targets
     opened_at: datetime
     last_at: datetime  # of its last event
+    last_by_time: bool  # which time alone brought: so it was said when that instant had passed already
     response: Clock | None  # first_response or next_response: one at a time
     resolution: Clock | None
     state: TicketState = "open"

@@ -55,7 +55,20 @@ def evolve(ticket: Ticket | None, event: TicketEvent, levels: Levels) -> Ticket:
         return _opened(event)
     if ticket is None:
         raise ValueError(f"a ticket begins with TicketOpened, not {type(event).__name__}")
-    return replace(_changed(ticket, event, levels), last_at=event.at)
+    return replace(_changed(ticket, event, levels), last_at=event.at, last_by_time=brought_by_time(event))
+
+
+def brought_by_time(event: TicketEvent) -> bool:
+    """Return whether nobody did this: it fell due."""
+    match event:
+        case ClockWarned() | ClockBreached() | OwnershipLapsed():
+            return True
+        case TicketResumed() | TicketClosed():
+            return event.cause == "time"
+        case TicketUnassigned():
+            return event.cause == "ownership_timer"
+        case _:
+            return False
 
 
 def state_after(ticket: Ticket, event: TicketEvent) -> TicketState:  # noqa: C901 - one case an event
@@ -100,6 +113,7 @@ def _opened(event: TicketOpened) -> Ticket:
         targets=event.targets,
         opened_at=event.at,
         last_at=event.at,
+        last_by_time=False,
         response=clocks.start("first_response", event.targets.first_response, event.at),
         resolution=clocks.start("resolution", event.targets.resolution, event.at),
     )

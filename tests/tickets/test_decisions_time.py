@@ -109,6 +109,14 @@ def test_a_second_later_it_is_broken() -> None:
     assert broken[-1].ended == [ClockEnded(clock="first_response", used=HOUR + 1, target=HOUR, met=False)]
 
 
+def test_a_reply_that_comes_late_does_not_keep_a_promise_whose_breach_was_said() -> None:
+    said = given(opened(), time_passes(at("10:00:01")))
+    late = said.when(reply(at("09:59"))).decided()[0]
+    assert isinstance(late, TicketReplied)
+    assert late.at == at("10:00:01")
+    assert late.ended == [ClockEnded(clock="first_response", used=HOUR + 1, target=HOUR, met=False)]
+
+
 def test_a_target_used_up_as_the_day_ends_is_broken_as_the_next_begins() -> None:
     story = given(opened(at("17:00")))
     story.when(reply(at("08:00", days=1))).then_kinds(ClockWarned, TicketReplied)
