@@ -13,7 +13,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import FileResponse, StreamingResponse
 from pydantic import AwareDatetime
+from starlette.background import BackgroundTask
 
 from contracts.customers import Side
 from contracts.service_levels import Priority, TicketKind
@@ -22,14 +24,17 @@ from services.kernel.auth import Access, allow
 from services.kernel.clock import now
 from services.kernel.database import Connection
 from services.kernel.errors import Refusal
-from services.kernel.positions import parse
+from services.kernel.positions import parse, render
 from services.kernel.projection import reading, wait_or_refuse
 from services.kernel.web import envelope, etag, freshness
+from services.tickets import export
 from services.tickets.board_query import OPEN, Filter, Reach, Sort, conditions, headings, page_of, reach_of
 from services.tickets.commanding import Tickets, tickets_of
 
 router = APIRouter(prefix="/v1/tickets", tags=["tickets: reads"])
 READ = allow("tickets.read")
+EXPORT = allow("tickets.export")
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 AtLeast = Annotated[str | None, Query(description='Wait for these positions: "tickets:17"')]
 Text = Annotated[str | None, Query(max_length=200)]
 _DETAIL = ("targets", "levels", "waiting_on", "waiting_until", "resolutions", "absorbed", "merged_into")
@@ -40,14 +45,19 @@ async def snapshot(
     tickets: Tickets, at_least: str | None, *projections: str
 ) -> AsyncIterator[tuple[Connection, dict[str, int]]]:
     """Read the projections in one snapshot, once they hold what `at_least` names."""
+    await caught_up(tickets, at_least, *projections)
+    async with reading(tickets.db, *projections) as found:
+        yield found
+
+
+async def caught_up(tickets: Tickets, at_least: str | None, *projections: str) -> None:
+    """Wait until the projections hold what `at_least` names."""
 
     async def head(ledger: str) -> int:
         return (await tickets.committer.ledger.heads())[ledger]
 
     if at_least:
         await wait_or_refuse(tickets.db, projections, parse(at_least), head)
-    async with reading(tickets.db, *projections) as found:
-        yield found
 
 
 def respond(data: Any, positions: dict[str, int], as_of: datetime, **more: Any) -> Response:
@@ -99,14 +109,19 @@ async def board(
     tickets, moment = tickets_of(request), now()
     reach = await reach_of(tickets.units, access)
     asked = of_caller(asked, access)
-    if asked.text is not None and reach.content is not None and not reach.content:
-        raise access.refuse("what customers wrote")
+    _refuse_blind_search(asked, reach, access)
     async with snapshot(tickets, at_least, *projections_for(asked)) as (conn, positions):
         rows, more = await page_of(conn, conditions(asked, reach, moment), sort, limit, cursor)
         await headings(conn, rows, reach)
     for row in rows:
         show(row, moment)
     return respond(rows, positions, moment, next=more)
+
+
+def _refuse_blind_search(asked: Filter, reach: Reach, access: Access) -> None:
+    """Refuse (403) to look for words to whom may read none: finding is reading."""
+    if asked.text is not None and reach.content is not None and not reach.content:
+        raise access.refuse("what customers wrote")
 
 
 def of_caller(asked: Filter, access: Access) -> Filter:
@@ -126,6 +141,38 @@ def show(row: dict[str, Any], moment: datetime) -> None:
     """Turn a row of the board into its answer."""
     row["clocks"] = msgspec.Raw(row["clocks"].encode())
     row["overdue"] = row["due_at"] is not None and row["due_at"] < moment
+
+
+@router.get("/export", summary="Tickets as CSV or XLSX, a row each; the same filter as the list")
+async def exported(
+    request: Request,
+    asked: Asked,
+    form: Annotated[Literal["csv", "xlsx"], Query(alias="format")] = "csv",
+    at_least: AtLeast = None,
+    access: Access = EXPORT,
+) -> Response:
+    tickets, moment = tickets_of(request), now()
+    reach = await reach_of(tickets.units, access)
+    asked = of_caller(asked, access)
+    _refuse_blind_search(asked, reach, access)
+    where = conditions(asked, reach, moment)
+    models = ("statistics", *projections_for(asked))
+    await caught_up(tickets, at_least, *models)  # before the first byte: then there is no refusing any more
+    read = reading(tickets.db, *models)
+    zone = tickets.settings.zone
+    headers = {"Content-Disposition": f'attachment; filename="tickets.{form}"'}
+    if form == "xlsx":
+        async with read as (conn, positions):
+            path = await export.as_xlsx(export.rows(conn, where, reach, zone))
+        headers["Opsledger-Position"] = render(positions)
+        return FileResponse(path, media_type=XLSX, headers=headers, background=BackgroundTask(path.unlink))
+
+    async def lines() -> AsyncIterator[bytes]:
+        async with read as (conn, _):
+            async for line in export.as_csv(export.rows(conn, where, reach, zone)):
+                yield line
+
+    return StreamingResponse(lines(), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 @router.get("/{ticket}", summary="One ticket: as it stands, its clocks and everything that happened")
