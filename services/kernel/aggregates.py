@@ -4,35 +4,47 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import asyncpg
-
 from services.kernel.database import Connection
 from services.kernel.errors import VersionConflict
 
+# One statement a decision: every round trip is held by the whole group. An aggregate moves only from the version before
+# the first event to the last; what has moved is in `moved`, and no event is written where any has not.
+MOVE = """
+WITH asked AS (
+    SELECT * FROM unnest($1::text[], $2::int[], $3::int[]) AS a (id, first, last)
+), moved AS (
+    INSERT INTO aggregate AS a (id, version)
+    SELECT id, last FROM asked WHERE first = 1 OR EXISTS (SELECT FROM aggregate e WHERE e.id = asked.id) ORDER BY id
+    ON CONFLICT (id) DO UPDATE SET version = excluded.version
+    WHERE a.version = (SELECT first - 1 FROM asked WHERE asked.id = a.id)
+    RETURNING id
+), written AS (
+    INSERT INTO aggregate_event (aggregate, version, ref, position)
+    SELECT aggregate, version, $4, n - 1
+    FROM unnest($5::text[], $6::int[]) WITH ORDINALITY AS e (aggregate, version, n)
+    WHERE (SELECT count(*) FROM moved) = (SELECT count(*) FROM asked)
+)
+SELECT id FROM moved
+"""
+
 
 async def write_aggregates(conn: Connection, ref: int, versions: Sequence[tuple[str, int]]) -> None:
-    """Move each aggregate from the version before its first event to its last; VersionConflict if one has moved."""
+    """Move each aggregate from the version before its first event to its last; VersionConflict if one has moved.
+
+    The caller's savepoint undoes the others then.
+    """
     first: dict[str, int] = {}
     last: dict[str, int] = {}
     for aggregate, version in versions:
         first.setdefault(aggregate, version)
         last[aggregate] = version
     names = sorted(first)
-    rows = await conn.fetch("SELECT id, version FROM aggregate WHERE id = ANY($1) ORDER BY id FOR UPDATE", names)
-    actual = {row["id"]: row["version"] for row in rows}
-    for name in names:
-        if actual.get(name, 0) != first[name] - 1:
-            raise VersionConflict(name, first[name] - 1, actual.get(name, 0))
-    await conn.execute(
-        "INSERT INTO aggregate (id, version) SELECT * FROM unnest($1::text[], $2::int[]) AS n (id, version)"
-        " ORDER BY id ON CONFLICT (id) DO UPDATE SET version = excluded.version",
-        names, [last[n] for n in names],
+    rows = await conn.fetch(
+        MOVE, names, [first[n] for n in names], [last[n] for n in names], ref,
+        [aggregate for aggregate, _ in versions], [version for _, version in versions],
     )  # fmt: skip
-    try:
-        await conn.copy_records_to_table(
-            "aggregate_event",
-            records=[(aggregate, version, ref, position) for position, (aggregate, version) in enumerate(versions)],
-            columns=["aggregate", "version", "ref", "position"],
-        )
-    except asyncpg.UniqueViolationError as error:  # another process created the aggregate in the same moment
-        raise VersionConflict(names[0], first[names[0]] - 1, first[names[0]]) from error
+    moved = {row["id"] for row in rows}
+    for name in names:
+        if name not in moved:
+            actual = await conn.fetchval("SELECT version FROM aggregate WHERE id = $1", name)
+            raise VersionConflict(name, first[name] - 1, actual or 0)
