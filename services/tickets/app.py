@@ -34,7 +34,7 @@ from services.kernel.settings import Settings
 from services.kernel.trust import TrustProjection
 from services.kernel.upkeep import CommandUpkeep
 from services.kernel.web import add_check, create_app
-from services.tickets import api_care, api_customers, api_events, api_levels, api_reads, api_tickets
+from services.tickets import api_care, api_customers, api_events, api_levels, api_reads, api_statistics, api_tickets
 from services.tickets.care_worker import CareWorker
 from services.tickets.commanding import Tickets
 from services.tickets.erasing import replay_erasures
@@ -42,6 +42,7 @@ from services.tickets.intake import TicketIntake
 from services.tickets.projections.board import BoardProjection
 from services.tickets.projections.care import CareProjection
 from services.tickets.projections.organisation import OrganisationProjection, unit_tree
+from services.tickets.projections.statistics import StatisticsProjection
 from services.tickets.reach import Units
 from services.tickets.sealing import Vault
 from services.tickets.store import restore, write_rows
@@ -62,14 +63,20 @@ class Part(Protocol):
 
 def projections(settings: Settings, vault: Vault) -> list[Projection]:
     """Return fresh projections, the running service's or a rebuild's."""
-    return [OrganisationProjection(), BoardProjection(vault), CareProjection(vault), TrustProjection()]
+    return [
+        OrganisationProjection(),
+        BoardProjection(vault),
+        StatisticsProjection(settings.zone),
+        CareProjection(vault),
+        TrustProjection(),
+    ]
 
 
 def create(settings: Settings) -> FastAPI:
     """Return the app; nothing is opened before its lifespan begins."""
     app = create_app("opsledger tickets", settings, partial(_lifespan, settings))
     refuse_bad_values(app)
-    for module in (api_events, api_tickets, api_reads, api_customers, api_levels, api_care):
+    for module in (api_events, api_tickets, api_reads, api_statistics, api_customers, api_levels, api_care):
         app.include_router(module.router)
     app.include_router(ledger_router(allow("ledger.read").dependency))
     app.include_router(read_models_router(allow("operations.read").dependency, allow("operations.rebuild").dependency))
