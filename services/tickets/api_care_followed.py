@@ -30,6 +30,7 @@ from services.tickets.care_commands import (
     TagNeed,
 )
 from services.tickets.care_counts import complaints_of
+from services.tickets.care_decisions_followed import month_over
 from services.tickets.care_decisions_shared import unknown
 from services.tickets.care_domain import Case, Need, Report
 from services.tickets.commanding import answer, asked, instant, tickets_of
@@ -176,11 +177,12 @@ async def submit_report(
     request: Request, response: Response, unit: str, month: str, body: ReportBody,
     access: Access = allow("reports.submit"), key: IdempotencyKey = None, if_match: IfMatch = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The figure is what the statistics show at the moment; the positions that they rest on are kept with it."""
+    """The figure is what the statistics show of the unit and all below it; the positions behind it are kept with it."""
     tickets, by = tickets_of(request), await asked(request, access, key, expected_version(if_match))
     await refuse_unit(tickets, by, unit)
-    async with reading(tickets.db, "care") as (conn, positions):
-        complaints = await complaints_of(conn, unit, month, tickets.settings.zone)
+    month_over(month)  # refuses what is no month
+    async with reading(tickets.db, "statistics") as (conn, positions):
+        complaints = await complaints_of(conn, await tickets.units.below([unit]), month)
 
     async def make(_: Report | None, work: Work) -> SubmitReport:
         return SubmitReport(unit, month, complaints, body.remarks, positions, by.by, instant(work))

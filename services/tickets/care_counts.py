@@ -1,54 +1,35 @@
-"""How many complaints there were, by the month in which they were opened, and which topics stand out of their own past.
+"""What care takes from the statistics: a unit's complaints of a month, and which topics stand out of their own past.
 
-A complaint counts for the unit, topic and project that it stands under now; a merged one counts in the other.
+The figures are those of the statistics, read from the same rows, so that a report or a case never says another number.
 """
 
 from __future__ import annotations
 
 import hashlib
-from datetime import UTC, date, datetime, time
+from collections.abc import Collection
+from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from services.kernel.database import Connection
 from services.tickets.care_commands import RaiseConcentration
-from services.tickets.care_decisions_followed import month_over
+from services.tickets.statistics_query import Asked, complaints_by_topic, counts, first_month
 from services.tickets.statistics_rules import PAST_MONTHS, concentrations, months_before
 
-_COUNTS = """
-SELECT topic, to_char(opened_at AT TIME ZONE $2, 'YYYY-MM') AS month, count(*) AS n FROM care_ticket
-WHERE kind = 'complaint' AND NOT merged AND topic IS NOT NULL AND opened_at >= $1 GROUP BY 1, 2
-"""
 
-
-def month_bounds(month: str, zone: ZoneInfo) -> tuple[datetime, datetime]:
-    """Return a month's first instant and the one after its last. Refusal `bad_month`."""
-    over = month_over(month)
-    first = date(int(month[:4]), int(month[5:]), 1)
-    start, end = (datetime.combine(day, time(0), zone).astimezone(UTC) for day in (first, over))
-    return start, end
-
-
-async def complaints_of(conn: Connection, unit: str, month: str, zone: ZoneInfo) -> int:
-    """Return a unit's complaints of a month. Refusal `bad_month`."""
-    start, end = month_bounds(month, zone)
-    count = await conn.fetchval(
-        "SELECT count(*) FROM care_ticket WHERE kind = 'complaint' AND NOT merged AND unit = $1"
-        " AND opened_at >= $2 AND opened_at < $3",
-        unit, start, end,
-    )  # fmt: skip
-    return int(count)
+async def complaints_of(conn: Connection, units: Collection[str], month: str) -> int:
+    """Return how many complaints of these units were opened in a month."""
+    asked = Asked(month, month, kind="complaint", units=frozenset(units))
+    return sum((await counts(conn, asked, "unit")).values())
 
 
 async def raised(conn: Connection, now: datetime, zone: ZoneInfo) -> list[RaiseConcentration]:
     """Return the concentrations of this month and of the last, whose end nobody may have been awake to see."""
     this = f"{now.astimezone(zone):%Y-%m}"
     [last] = months_before(this, 1)
-    start, _ = month_bounds(months_before(last, PAST_MONTHS)[-1], zone)
-    first = await conn.fetchval("SELECT min(opened_at) FROM care_ticket")
+    first = await first_month(conn)
     if first is None:
         return []
-    rows = await conn.fetch(_COUNTS, start, zone.key)
-    counts = {(row["topic"], row["month"]): int(row["n"]) for row in rows}
+    counted = await complaints_by_topic(conn, Asked(months_before(last, PAST_MONTHS)[-1], this))
     return [
         RaiseConcentration(
             case=case_id(found.topic, month),
@@ -63,7 +44,7 @@ async def raised(conn: Connection, now: datetime, zone: ZoneInfo) -> list[RaiseC
             at=now,
         )
         for month in (last, this)
-        for found in concentrations(counts, month, f"{first.astimezone(zone):%Y-%m}")
+        for found in concentrations(counted, month, first)
     ]
 
 

@@ -141,7 +141,7 @@ class CareWorker:
                 await self._carry_out(row, now)
         if due:
             self._rules_at = clock.monotonic()
-            async with reading(self.tickets.db, "care") as (conn, _):
+            async with reading(self.tickets.db, "statistics") as (conn, _):
                 found = await raised(conn, now, self.zone)
             await self._command([(f"case:{one.case}", one) for one in found])
         async with reading(self.tickets.db, "care") as (conn, _):

@@ -30,9 +30,10 @@ def noon(number: int) -> datetime:
 
 
 async def folded(desk: Desk) -> None:
-    """Wait until the care projection holds the ledger."""
+    """Wait until care and the statistics hold the ledger."""
     head = (await desk.tickets.committer.ledger.heads())["tickets"]
-    await eventually(lambda: desk.app.state.projectors["care"].applied.get("tickets", 0) >= head)
+    both = [desk.app.state.projectors[name] for name in ("care", "statistics")]
+    await eventually(lambda: all(one.applied.get("tickets", 0) >= head for one in both))
 
 
 async def live_on(desk: Desk, number: int) -> None:

@@ -28,7 +28,6 @@ PARTS = {  # event type -> (field of the aggregate's id, what its seal says)
 TICKETS = {
     "tickets.ticket_opened.v1",
     "tickets.ticket_classified.v1",
-    "tickets.ticket_handed_over.v1",
     "tickets.ticket_resolved.v1",
     "tickets.ticket_reopened.v1",
     "tickets.ticket_merged.v1",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +11,6 @@ from pydantic import BaseModel
 
 from contracts.tickets import (
     TicketClassified,
-    TicketHandedOver,
     TicketMerged,
     TicketOpened,
     TicketReopened,
@@ -57,12 +55,10 @@ CREATE TABLE gone (customer text PRIMARY KEY, at timestamptz NOT NULL, version i
 CREATE TABLE care_plaintext (customer text NOT NULL, subject text NOT NULL, part text NOT NULL, n integer NOT NULL,
     content jsonb NOT NULL, PRIMARY KEY (subject, n));
 CREATE INDEX care_plaintext_customer ON care_plaintext (customer);
-CREATE TABLE care_ticket (ticket text PRIMARY KEY, customer text NOT NULL, opened_at timestamptz NOT NULL,
-    kind text NOT NULL, topic text, project text, unit text NOT NULL, merged boolean NOT NULL DEFAULT false,
-    resolved_kind text, resolved_project text, resolution integer, resolved_at timestamptz);
+CREATE TABLE care_ticket (ticket text PRIMARY KEY, customer text NOT NULL, resolved_kind text,
+    resolved_project text, resolution integer, resolved_at timestamptz);
 CREATE INDEX care_ticket_resolved ON care_ticket (resolved_at)
     WHERE resolved_at IS NOT NULL AND resolved_kind = 'complaint';
-CREATE INDEX care_ticket_complaint ON care_ticket (opened_at) WHERE kind = 'complaint' AND NOT merged;
 CREATE TABLE project_customer (project text NOT NULL, customer text NOT NULL, since timestamptz NOT NULL,
     PRIMARY KEY (project, customer));
 """
@@ -169,24 +165,13 @@ STATEMENTS: dict[str, tuple[str, Values]] = {
 }
 
 _OPENED = """
-INSERT INTO care_ticket (ticket, customer, opened_at, kind, topic, project, unit)
-SELECT * FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[])
-ON CONFLICT DO NOTHING
-"""
-_CLASSIFIED = """
-UPDATE care_ticket t SET kind = n.kind, topic = n.topic, project = n.project
-FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n (ticket, kind, topic, project)
-WHERE t.ticket = n.ticket
-"""
-_MOVED = """
-UPDATE care_ticket t SET unit = n.unit FROM unnest($1::text[], $2::text[]) AS n (ticket, unit)
-WHERE t.ticket = n.ticket
+INSERT INTO care_ticket (ticket, customer) SELECT * FROM unnest($1::text[], $2::text[]) ON CONFLICT DO NOTHING
 """
 _RESOLVED = """
 UPDATE care_ticket t SET resolved_kind = n.kind, resolved_project = n.project, resolution = n.resolution,
-    resolved_at = n.at, merged = n.merged
-FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[], $6::bool[])
-    AS n (ticket, kind, project, resolution, at, merged) WHERE t.ticket = n.ticket
+    resolved_at = n.at
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int[], $5::timestamptz[])
+    AS n (ticket, kind, project, resolution, at) WHERE t.ticket = n.ticket
 """
 _BELONGS = """
 INSERT INTO project_customer AS p (project, customer, since)
@@ -197,45 +182,23 @@ ON CONFLICT (project, customer) DO UPDATE SET since = least(p.since, excluded.si
 """
 
 
-@dataclass
-class _Fold:
-    """The last word on each ticket in a run of events."""
-
-    opened: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    classified: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    moved: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    resolved: dict[str, tuple[Any, ...]] = field(default_factory=dict)
-    belongs: list[tuple[str, str, datetime]] = field(default_factory=list)
-
-    def take(self, e: BaseModel) -> None:
+async def ticket_rows(conn: Connection, events: Sequence[BaseModel]) -> None:
+    """Fold tickets' events, in their order, into who belongs to a project and which complaint stands resolved."""
+    opened: dict[str, tuple[Any, ...]] = {}
+    resolved: dict[str, tuple[Any, ...]] = {}
+    belongs: list[tuple[str, str, datetime]] = []
+    for e in events:
         match e:
             case TicketOpened():
-                self.opened[e.ticket] = (e.ticket, e.customer, e.at, e.kind, e.topic, e.project, e.unit)
-            case TicketClassified():
-                self.classified[e.ticket] = (e.ticket, e.kind, e.topic, e.project)
-            case TicketHandedOver():
-                self.moved[e.ticket] = (e.ticket, e.to_unit)
+                opened[e.ticket] = (e.ticket, e.customer)
             case TicketResolved():
-                self.resolved[e.ticket] = (e.ticket, e.kind, e.project, e.resolution, e.at, False)
+                resolved[e.ticket] = (e.ticket, e.kind, e.project, e.resolution, e.at)
             case TicketReopened() | TicketMerged():
-                self.resolved[e.ticket] = (e.ticket, None, None, None, None, isinstance(e, TicketMerged))
+                resolved[e.ticket] = (e.ticket, None, None, None, None)
         if isinstance(e, TicketOpened | TicketClassified) and e.project is not None:
-            self.belongs.append((e.ticket, e.project, e.at))
-
-
-async def ticket_rows(conn: Connection, events: Sequence[BaseModel]) -> None:
-    """Fold tickets' events, in their order, into what they are about, who belongs to a project, what is resolved."""
-    fold = _Fold()
-    for event in events:
-        fold.take(event)
-    folded = (  # opened ones first: the others change them
-        (_OPENED, fold.opened),
-        (_CLASSIFIED, fold.classified),
-        (_MOVED, fold.moved),
-        (_RESOLVED, fold.resolved),
-    )
-    for statement, rows in folded:
+            belongs.append((e.ticket, e.project, e.at))
+    for statement, rows in ((_OPENED, opened), (_RESOLVED, resolved)):  # opened ones first: the others change them
         if rows:
             await conn.execute(statement, *map(list, zip(*rows.values(), strict=True)))
-    if fold.belongs:
-        await conn.execute(_BELONGS, *map(list, zip(*fold.belongs, strict=True)))
+    if belongs:
+        await conn.execute(_BELONGS, *map(list, zip(*belongs, strict=True)))
