@@ -8,18 +8,23 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 from nats.aio.client import Client
 
+import contracts
 from contracts.activity import IntakeAnswer
 from contracts.org import PublisherRegistered, RoleGrant
+from services.kernel.archive import read_commits
 from services.kernel.auth import Principal, issue
 from services.kernel.broker import connect
 from services.kernel.errors import Unavailable
 from services.kernel.messages import Sent
 from services.kernel.outcomes import Answer
+from services.tickets import intake_rows
+from services.tickets.wire import Candidate, read_event
 from tests.eventually import eventually
 from tests.tickets.desk import DIRECTOR, KEY, KEY_ID, MEMBER, Desk
 
@@ -298,6 +303,23 @@ async def test_no_service_reads_what_is_in_another_ones_inbox(shop: Desk, nats: 
             await own.request("$JS.API.STREAM.MSG.GET.INBOX_TICKETS", b'{"seq": 1}', timeout=0.3)
         await own.close()
     assert (await js.stream_info("INBOX_TICKETS")).config.max_age == 7 * 24 * 3600
+
+
+async def test_identities_come_back_with_the_ledger(shop: Desk) -> None:
+    first, second = await send(shop, opened(), message())
+    async with shop.tickets.db.tx() as conn:
+        await conn.execute("DELETE FROM ticket_intake")
+        for commit in await read_commits(shop.tickets.db, "tickets", 0, 1000):
+            await intake_rows.restore(conn, commit.events())
+    again = await send(shop, opened(), message())
+    assert [result["outcome"] for result in again] == ["duplicate", "duplicate"]
+    assert [result["commit"] for result in again] == [first["commit"], second["commit"]]
+
+
+def test_the_published_samples_are_sound() -> None:
+    for name in ("opsledger.ticket.opened", "opsledger.ticket.message"):
+        sample = (Path(contracts.__file__).parent / "samples" / f"{name}.json").read_bytes()
+        assert isinstance(read_event(sample, ZoneInfo("Asia/Shanghai")), Candidate)
 
 
 async def test_the_fate_of_an_event(shop: Desk) -> None:
