@@ -19,6 +19,7 @@ COMMANDS = {  # command: module of this package; it offers `app` (sub-commands) 
     "levels": "levels",
     "publish": "publish",
     "rebuild": "rebuild",
+    "keys": "keys",
     "verify": "verify",
     "ledger": "ledger",
     "stream": "stream",
