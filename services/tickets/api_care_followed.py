@@ -19,6 +19,7 @@ from services.tickets.care_commanding import (
     check_customer,
     refuse_unit,
     refuse_unknown_project,
+    seal,
 )
 from services.tickets.care_commands import (
     CollectNeed,
@@ -93,7 +94,7 @@ async def collect_need(
     async def make(name: str, work: Work) -> CollectNeed:
         await check_customer(work, body.customer, ticket=body.ticket, visit=body.visit)
         await refuse_unknown_project(work, body.project)
-        sealed = await tickets.vault.seal(work.conn, body.customer, content)
+        sealed = await seal(tickets, work, body.customer, content)
         return CollectNeed(
             name, body.customer, body.ticket, body.visit, body.project, tuple(body.tags), sealed, body.unit, by.by,
             instant(work),
@@ -139,7 +140,7 @@ async def decide_need(
     async def make(state: Need | None, work: Work) -> DecideNeed:
         if state is None:
             raise unknown("need")
-        sealed = await tickets.vault.seal(work.conn, state.customer, content) if content else None
+        sealed = await seal(tickets, work, state.customer, content) if content else None
         return DecideNeed(body.outcome, sealed, by.by, instant(work))
 
     return answer(response, await change_care(tickets, by, f"need:{need}", make))

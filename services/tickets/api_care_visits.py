@@ -21,6 +21,7 @@ from services.tickets.care_commanding import (
     check_customer,
     refuse_unit,
     refuse_unknown_project,
+    seal,
 )
 from services.tickets.care_commands import AssignVisit, CancelVisit, DefineVisitRule, DoVisit, ScheduleVisit
 from services.tickets.care_decisions_shared import unknown
@@ -106,7 +107,7 @@ async def do_visit(
     async def make(state: Visit | None, work: Work) -> DoVisit:
         if state is None:
             raise unknown("visit")
-        sealed = await tickets.vault.seal(work.conn, state.customer, content)
+        sealed = await seal(tickets, work, state.customer, content)
         return DoVisit(sealed, body.satisfaction, by.by, instant(work))
 
     return answer(response, await change_care(tickets, by, f"visit:{visit}", make))

@@ -7,6 +7,7 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel
 
+from contracts.customers import Content, Sealed
 from services.kernel.codec import Envelope
 from services.kernel.committer import Committed
 from services.kernel.errors import Refusal
@@ -95,6 +96,13 @@ async def check_customer(work: Work, customer: str, **about: str | None) -> None
                 field=kind,
                 remedy=f"Name that customer, or leave the {kind} out.",
             )
+
+
+async def seal(tickets: Tickets, work: Work, customer: str, content: Content) -> Sealed:
+    """Seal content with a customer's key. Refusal 404, 410, and 422 for what the read model could not hold later."""
+    if "\\u0000" in content.model_dump_json():
+        raise Refusal("bad_value", "a text contains U+0000", status=422, field="text", remedy="Leave it out.")
+    return await tickets.vault.seal(work.conn, customer, content)
 
 
 async def topics_above(work: Work, topic: str, parent: str | None) -> tuple[Topic, ...]:

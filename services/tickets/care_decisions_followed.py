@@ -5,6 +5,7 @@ Sources: handbook H-53 (reports, concentration), H-60 (needs handed to the produ
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import UTC, date, datetime, time, timedelta
 from typing import assert_never
@@ -40,6 +41,7 @@ from services.tickets.care_domain import Case, Need, Queue, Report
 
 REPORT_DAYS = 5  # a month's report is in time until the end of this day of the next month (local)
 MOST_TAGS = 20
+MOST_QUERY = 10_000  # characters of a queue's query
 TAG = re.compile(r"[^\s,\x00-\x1f\x7f]{1,40}")
 MONTH = re.compile(r"\d{4}-(0[1-9]|1[0-2])")
 ENDED = ("declined", "delivered")  # the outcomes that end a need
@@ -175,8 +177,8 @@ def _raised(command: RaiseConcentration) -> ConcentrationRaised:
 
 
 def _bounded(text: str, field: str) -> None:
-    if len(text) > 5000:
-        raise Refusal("bad_text", f"{field} has 5000 characters at most", status=422, field=field)
+    if len(text) > 5000 or "\0" in text:
+        raise Refusal("bad_text", f"{field} has 5000 characters at most and no U+0000", status=422, field=field)
 
 
 def report_due(month: str, zone: ZoneInfo) -> datetime:
@@ -241,6 +243,11 @@ def decide_queue(queue: Queue | None, command: SaveQueue | DeleteQueue) -> list[
     check_line(command.name, "name")
     if len(command.name) > 100:
         raise Refusal("bad_text", "a queue's name has 100 characters at most", status=422, field="name")
+    written = json.dumps(command.query)
+    if len(written) > MOST_QUERY or "\\u0000" in written:
+        raise Refusal(
+            "bad_query", f"a query has {MOST_QUERY} characters at most and no U+0000", status=422, field="query"
+        )
     if queue is not None:
         _check_owner(queue, command.by)
         if (queue.name, queue.unit, queue.query, queue.deleted) == (command.name, command.unit, command.query, False):

@@ -33,6 +33,7 @@ from services.tickets.care_decisions_shared import check_id, check_line, not_in_
 from services.tickets.care_domain import Visit, VisitRule
 
 MOST_CUSTOMERS = 2000  # named in one rule
+FURTHEST = timedelta(days=3660)  # that anything is planned ahead
 
 
 def end_of(day: date, zone: ZoneInfo) -> datetime:
@@ -46,6 +47,8 @@ def define_rule(known: VisitRule | None, command: DefineVisitRule) -> list[CareE
     check_line(new.unit, "unit")
     if not 1 <= new.days <= 3660:
         raise Refusal("bad_days", "a rule's days are 1 to 3660", status=422, field="days")
+    if new.since > new.at.date() + FURTHEST:
+        raise Refusal("too_far_ahead", "a rule begins within ten years", status=422, field="since")
     if new.customers and new.trigger == "after_complaint":
         raise Refusal(
             "customers_not_for_this_trigger",
@@ -96,6 +99,8 @@ def schedule_visit(known: Visit | None, command: ScheduleVisit, zone: ZoneInfo) 
             return []  # each visit once: a rule's visit has its id of its due day
         raise Refusal("visit_exists", f"{command.visit} is another visit", status=409, field="visit")
     check_line(command.unit, "unit")
+    if command.rule is None and command.due > command.at.date() + FURTHEST:
+        raise Refusal("too_far_ahead", "a visit is due within ten years", status=422, field="due")
     if command.rule is None and command.due < command.at.astimezone(zone).date():
         raise Refusal(
             "due_in_the_past",

@@ -107,6 +107,12 @@ async def test_what_a_visit_refers_to_must_be_there(desk: Desk) -> None:
         assert await desk.refused("POST", "/v1/visits", {**body, **change}) == refusal, change
 
 
+async def test_what_the_read_model_cannot_hold_is_refused_before_it_is_sealed(desk: Desk) -> None:
+    made = await visit_by_hand(desk, await desk.customer())
+    refusal = await desk.refused("POST", f"/v1/visits/{made['visit']}/result", {"text": "a\0b"})
+    assert refusal == (422, "bad_value")
+
+
 async def test_units_see_and_change_their_own_visits(desk: Desk) -> None:
     made = await visit_by_hand(desk, await desk.customer())
     path, at = f"/v1/visits/{made['visit']}", made["positions"]

@@ -117,6 +117,10 @@ def test_a_visit_by_hand_is_not_due_in_the_past() -> None:
     given().when(schedule(due=date(2026, 10, 11))).refused("due_in_the_past")
 
 
+def test_a_visit_by_hand_is_due_within_ten_years() -> None:
+    given().when(schedule(due=date.max)).refused("too_far_ahead", 422)
+
+
 def test_a_rule_that_was_woken_late_schedules_all_the_same() -> None:
     given().when(schedule(due=date(2026, 10, 1), rule="r")).then(VisitScheduled)
 
@@ -269,6 +273,7 @@ def test_a_rules_customers_are_a_set() -> None:
     [
         ({"days": 0}, "bad_days"),
         ({"days": 3661}, "bad_days"),
+        ({"since": date.max}, "too_far_ahead"),
         ({"rule": "a b"}, "bad_rule_id"),
         ({"unit": ""}, "bad_text"),
         ({"trigger": "after_complaint", "customers": ("C1",)}, "customers_not_for_this_trigger"),
@@ -427,6 +432,7 @@ def test_a_case_that_is_over_stays_over() -> None:
 
 def test_long_guidance_and_findings_are_refused() -> None:
     given(RAISED).when(coordinate("x" * 5001)).refused("bad_text")
+    given(RAISED).when(coordinate("\0")).refused("bad_text", 422)
     given(RAISED, COORDINATED).when(end(findings="x" * 5001)).refused("bad_text")
 
 
@@ -556,6 +562,8 @@ def test_a_queue_is_its_owners() -> None:
 def test_a_queue_has_a_name_and_is_there() -> None:
     given().when(save(name="")).refused("bad_text")
     given().when(save(name="x" * 101)).refused("bad_text")
+    given().when(save(text="\0")).refused("bad_query", 422)
+    given().when(save(text="x" * 10_001)).refused("bad_query", 422)
     given().when(ask.DeleteQueue("2001", LATER)).refused("queue_unknown", 404)
 
 
