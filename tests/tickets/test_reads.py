@@ -129,7 +129,7 @@ async def test_statistics_list_the_tickets_behind_them_within_the_callers_units(
     [own] = (await asked("", by="unit"))["data"]
     assert (own["key"], own["opened"], own["first_response"]["count"]) == ("service-desk", 1, 1)
     assert [row["opened"] for row in (await asked("", DIRECTOR, by="topic"))["data"]] == [2]
-    behind = await asked("/tickets", figure="first_response", unit="service")
+    behind = await asked("/tickets", figure="first_response", unit="service-desk")
     assert (behind["total"], names(behind["data"])) == (1, [ticket])
     assert (await asked("/pareto", DIRECTOR))["data"] == [{"key": "refund", "count": 2, "share": 1.0, "cumulated": 1.0}]
     refused = await desk.refused("GET", "/v1/statistics", who=STRANGER, unit="service", **months)
