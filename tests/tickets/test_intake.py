@@ -3,104 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import httpx
-import pytest
-from nats.aio.client import Client
-
 import contracts
-from contracts.activity import IntakeAnswer
-from contracts.org import PublisherRegistered, RoleGrant
 from services.kernel.archive import read_commits
-from services.kernel.auth import Principal, issue
-from services.kernel.broker import connect
-from services.kernel.errors import Unavailable
-from services.kernel.messages import Sent
-from services.kernel.outcomes import Answer
 from services.tickets import intake_rows
 from services.tickets.wire import Candidate, read_event
-from tests.eventually import eventually
-from tests.tickets.desk import DIRECTOR, KEY, KEY_ID, MEMBER, Desk
-
-BATCH = {"content-type": "application/cloudevents-batch+json"}
-SENTENCE = "我的订单一直没有发货，请尽快处理"
-
-
-def publisher(name: str = "shop") -> str:
-    now = datetime.now(UTC)
-    roles = (RoleGrant(role="publisher"),)
-    end = now + timedelta(minutes=9)
-    return issue(Principal(name, "publisher", roles, ("*",), (name,), now, end), KEY, KEY_ID)
-
-
-def opened(number: str = "o1", **changes: Any) -> dict[str, Any]:
-    """A complaint of 李雷 from the shop; keyword arguments replace parts of `data`, `...` leaves them out."""
-    data = {
-        "kind": "complaint", "customer": {"ref": "buyer-7", "name": "李雷"}, "unit": "service-desk", "channel": "web",
-        "title": "没有发货", "text": SENTENCE,
-    } | changes  # fmt: skip
-    return event(number, "opened", {name: value for name, value in data.items() if value is not ...})
-
-
-def message(number: str = "m1", **changes: Any) -> dict[str, Any]:
-    data = {"opened": {"id": "o1"}, "text": "还在等"} | changes
-    return event(number, "message", {name: value for name, value in data.items() if value is not ...})
-
-
-def event(number: str, kind: str, data: Any, **attributes: Any) -> dict[str, Any]:
-    return {
-        "specversion": "1.0", "id": number, "source": "shop", "type": f"opsledger.ticket.{kind}",
-        "time": "2026-10-17T08:30:00+08:00", "data": data,
-    } | attributes  # fmt: skip
-
-
-@pytest.fixture
-async def shop(desk: Desk) -> Desk:
-    """The desk, with a publisher of tickets and one of activities."""
-    at = await desk.say(
-        PublisherRegistered(publisher="shop", types=["*"], sources=["shop", "urn:shop:2"], contexts=["tickets"]),
-        PublisherRegistered(publisher="opener", types=["ticket.opened"], sources=["opener"], contexts=["tickets"]),
-        PublisherRegistered(publisher="poster", types=["*"], sources=["poster"]),
-    )
-    number = int(at.rpartition(":")[2])
-    projector = desk.app.state.projectors["organisation"]
-    await eventually(lambda: projector.applied.get("org", 0) >= number)
-    return desk
-
-
-@pytest.fixture
-async def nats(nats_server) -> AsyncIterator[Client]:
-    nc = await connect(nats_server.url, "admin", nats_server.users["admin"], name="shop")
-    yield nc
-    await nc.close()
-
-
-async def post(desk: Desk, *events: Any, who: str | None = None) -> httpx.Response:
-    headers = {"Authorization": f"Bearer {who or publisher()}", **BATCH}
-    return await desk.client.post("/v1/events", content=json.dumps(events), headers=headers)
-
-
-async def send(desk: Desk, *events: Any, who: str | None = None) -> list[dict[str, Any]]:
-    answer = await post(desk, *events, who=who)
-    assert answer.status_code == 200, answer.text
-    IntakeAnswer.model_validate(answer.json())
-    results: list[dict[str, Any]] = answer.json()["results"]
-    return results
-
-
-async def receipts(nc: Client, number: int) -> dict[str, dict[str, Any]] | None:
-    js = nc.jetstream()
-    info = await js.stream_info("RECEIPTS", subjects_filter="receipts.shop.tickets")
-    if info.state.messages < number:
-        return None
-    found = [json.loads((await js.get_msg("RECEIPTS", seq=n)).data) for n in range(1, info.state.last_seq + 1)]
-    return {receipt["message"]: receipt["results"][0] for receipt in found}
+from tests.tickets.desk import DIRECTOR, MEMBER, Desk
+from tests.tickets.shop import SENTENCE, message, opened, post, publisher, send
 
 
 async def test_an_event_opens_a_ticket_and_a_message_follows_it(shop: Desk) -> None:
@@ -241,70 +153,6 @@ async def test_publishers_of_other_contexts_and_people_are_forbidden(shop: Desk)
     assert (second["outcome"], second["code"], second["field"]) == ("rejected", "type_not_allowed", "type")
 
 
-async def test_a_request_is_answered_after_the_commit(shop: Desk, nats: Client) -> None:
-    async def ask(document: bytes, subject: str = "intake.shop.tickets", **headers: str) -> dict[str, Any]:
-        reply = await nats.request(subject, document, timeout=8, headers=headers or BATCH)
-        answer: dict[str, Any] = json.loads(reply.data)
-        return answer
-
-    answer = await eventually(lambda: ask(json.dumps([opened(), message()]).encode()))
-    assert [result["outcome"] for result in answer["results"]] == ["recorded", "recorded"]
-    assert (await shop.tickets.committer.ledger.heads())["tickets"] >= int(answer["position"].partition(":")[2])
-    binary = {
-        "ce-specversion": "1.0", "ce-id": "o2", "ce-source": "urn%3Ashop%3A2", "ce-type": "opsledger.ticket.opened",
-        "ce-time": "2026-10-17T08:30:00Z", "content-type": "application/json",
-    }  # fmt: skip
-    data = json.dumps(opened(unit=...)["data"]).encode()
-    [result] = (await ask(data, **binary))["results"]
-    assert (result["outcome"], result["code"], result["field"]) == ("rejected", "unit_unknown", "data.unit")
-    data = json.dumps(opened()["data"]).encode()
-    [result] = (await ask(data, **binary))["results"]
-    assert result["outcome"] == "recorded"
-    structured = json.dumps(opened("o3")).encode()
-    [result] = (await ask(structured, **{"content-type": "application/cloudevents+json"}))["results"]
-    assert result["outcome"] == "recorded"
-    assert (await ask(b"no json"))["code"] == "malformed_json"
-    assert (await ask(b"[]", "intake.poster.tickets"))["code"] == "unknown_publisher"
-
-
-async def test_an_inbox_message_is_decided_and_a_receipt_follows(shop: Desk, nats: Client) -> None:
-    js = nats.jetstream()
-    await eventually(lambda: js.consumer_info("INBOX_TICKETS", "tickets"))
-    sent = {"a": opened(), "b": message(), "c": opened(), "d": opened(title="别的"), "e": None}
-    for name, document in sent.items():
-        body = json.dumps(document).encode() if document else b"{ broken"
-        await js.publish("inbox.shop.tickets", body, headers={"Nats-Msg-Id": name})
-    found = await eventually(lambda: receipts(nats, 5))
-    assert [found[name]["outcome"] for name in "abcde"] == [
-        "recorded", "recorded", "duplicate", "rejected", "rejected",
-    ]  # fmt: skip
-    assert (found["d"]["code"], found["e"]["code"]) == ("id_conflict", "malformed_json")
-    assert found["a"]["subject"] == found["b"]["subject"] == found["c"]["subject"]
-    assert found["a"]["commit"] == found["c"]["commit"]
-
-    async def empty() -> bool:
-        return bool((await js.stream_info("INBOX_TICKETS")).state.messages == 0)
-
-    await eventually(empty)
-
-
-async def test_no_service_reads_what_is_in_another_ones_inbox(shop: Desk, nats: Client, nats_server: Any) -> None:
-    js = nats.jetstream()
-    await eventually(lambda: js.consumer_info("INBOX_TICKETS", "tickets"))
-    for user, stream, other in (("tickets", "INBOX", "activity"), ("activity", "INBOX_TICKETS", "tickets")):
-        own = await connect(nats_server.url, user, nats_server.users[user], name="own")
-        for subject in (f"MSG.NEXT.{stream}.{other}", f"DURABLE.CREATE.{stream}.mine", f"CREATE.{stream}.mine"):
-            with pytest.raises(TimeoutError):  # the broker does not let it through
-                await own.request(f"$JS.API.CONSUMER.{subject}", b"{}", timeout=0.3)
-        await own.close()
-    for user in ("activity", "kpi", "portal"):
-        own = await connect(nats_server.url, user, nats_server.users[user], name="own")
-        with pytest.raises(TimeoutError):
-            await own.request("$JS.API.STREAM.MSG.GET.INBOX_TICKETS", b'{"seq": 1}', timeout=0.3)
-        await own.close()
-    assert (await js.stream_info("INBOX_TICKETS")).config.max_age == 7 * 24 * 3600
-
-
 async def test_identities_come_back_with_the_ledger(shop: Desk) -> None:
     first, second = await send(shop, opened(), message())
     async with shop.tickets.db.tx() as conn:
@@ -330,29 +178,3 @@ async def test_the_fate_of_an_event(shop: Desk) -> None:
     }  # fmt: skip
     assert (await shop.get("/v1/events/status", publisher(), source="shop", id="x")).status_code == 404
     assert (await shop.get("/v1/events/status", publisher(), source="poster", id="o1")).status_code == 403
-
-
-async def test_the_broker_keeps_nothing_of_what_was_decided(
-    shop: Desk, nats: Client, nats_server: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    js = nats.jetstream()
-    intake = shop.app.state.intake
-    submit = intake.submit
-
-    async def not_now(sent: Sent) -> Answer:
-        if sent.publisher == "later":
-            raise Unavailable("outcome_unknown", "the database is away")
-        return await submit(sent)
-
-    monkeypatch.setattr(intake, "submit", not_now)
-    await eventually(lambda: js.consumer_info("INBOX_TICKETS", "tickets"))
-    await js.publish("inbox.later.tickets", SENTENCE.encode())  # stays, so that the others' block on disk does
-    await js.publish("inbox.shop.tickets", json.dumps(opened(), ensure_ascii=False).encode())
-    await js.publish("inbox.shop.tickets", json.dumps(opened(kind="?"), ensure_ascii=False).encode())
-    await eventually(lambda: receipts(nats, 2))
-
-    def left() -> int:
-        files = [path for path in Path(nats_server.store_dir).rglob("*") if path.is_file()]
-        return sum(path.read_bytes().count(SENTENCE.encode()) for path in files)
-
-    await eventually(lambda: left() == 1)
