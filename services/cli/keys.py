@@ -47,7 +47,7 @@ def import_(file: Annotated[Path, typer.Argument(help="A file that `keys export`
         print(f"{asyncio.run(_bring_back(found))} keys are back")
     except Refusal as error:
         raise as_runner_error(error) from error
-    print("read models lack what they could not read: opsledger rebuild tickets board; opsledger rebuild tickets care")
+    print("then let the read models read again: opsledger rebuild --accept tickets/board, and tickets/care")
 
 
 async def _take() -> KeyFile:
