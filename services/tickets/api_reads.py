@@ -28,7 +28,7 @@ from services.kernel.positions import parse, render
 from services.kernel.projection import reading, wait_or_refuse
 from services.kernel.web import envelope, etag, freshness
 from services.tickets import export
-from services.tickets.board_query import OPEN, Filter, Reach, Sort, conditions, headings, page_of, reach_of
+from services.tickets.board_query import OPEN, Filter, Reach, Sort, conditions, headings, often_said, page_of, reach_of
 from services.tickets.commanding import Tickets, tickets_of
 
 router = APIRouter(prefix="/v1/tickets", tags=["tickets: reads"])
@@ -111,7 +111,8 @@ async def board(
     asked = of_caller(asked, access)
     _refuse_blind_search(asked, reach, access)
     async with snapshot(tickets, at_least, *projections_for(asked)) as (conn, positions):
-        rows, more = await page_of(conn, conditions(asked, reach, moment), sort, limit, cursor)
+        where = conditions(asked, reach, moment, often=await often_said(conn, asked.text))
+        rows, more = await page_of(conn, where, sort, limit, cursor)
         await headings(conn, rows, reach)
     for row in rows:
         show(row, moment)

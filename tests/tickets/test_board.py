@@ -12,6 +12,7 @@ import pytest
 from contracts.customers import CustomerErased
 from services.kernel.migrate import migrate
 from services.tickets import clocks
+from services.tickets.board_query import Filter, Reach, conditions, often_said, page_of
 from services.tickets.erasing import erase_content
 from services.tickets.evolve import fold
 from services.tickets.projections.board import TICKETS, BoardProjection
@@ -113,3 +114,14 @@ def test_every_piece_of_a_text_leads_to_it() -> None:
         piece = text[start : start + chance.randint(3, 8)]
         wanted = [part for part in question(piece)[1] if len(part) > 2 or part >= "\u2e80"]
         assert set(wanted) <= set(parts(text)), (text, piece)
+
+
+async def test_a_common_text_and_a_rare_one_are_found_alike_by_either_way(conn: asyncpg.Connection) -> None:
+    await rows_of(conn, BoardProjection(VAULT), "board", [await commits_of(conn, random_story(8, tickets=30))], ())
+    everybody = Reach(None, None, None)
+    for text in ("opening", "solution", "客户C2", "why 说的话", "没有"):
+        ways = [conditions(Filter(text), everybody, AT, often=often) for often in (True, False)]
+        (walked, _), (looked_up, _) = [await page_of(conn, where, "last_at", 100, None) for where in ways]
+        assert walked == looked_up
+        assert bool(walked) == (text != "没有")
+    assert not await often_said(conn, "opening")
