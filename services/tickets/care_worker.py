@@ -56,22 +56,22 @@ SELECT * FROM (
 ) m WHERE $5::date IS NULL OR last IS NULL OR last + $6::int <= $5
 ORDER BY customer, project, since NULLS LAST
 """
-_COMPLAINTS = """
+_WITHDRAWN = "v.state = 'cancelled' AND v.cause = 'rule_ended'"
+_COMPLAINTS = f"""
 SELECT t.customer, t.resolved_project AS project, t.resolved_at AS since, t.ticket, t.resolution FROM care_ticket t
 WHERE t.resolved_kind = 'complaint' AND t.resolved_at IS NOT NULL AND ($2::text IS NULL OR t.resolved_project = $2)
 AND t.resolved_at >= $3 AND NOT EXISTS (SELECT FROM gone g WHERE g.customer = t.customer)
 AND NOT EXISTS (SELECT FROM visit v WHERE v.ticket = t.ticket AND v.rule = $1 AND v.scheduled_at >= t.resolved_at
-    AND v.scheduled_at >= $4) ORDER BY t.ticket
+    AND v.scheduled_at >= $4 AND NOT ({_WITHDRAWN})) ORDER BY t.ticket
 """
 _OF_PLANNED = """
 SELECT t.customer, t.resolved_project AS project, t.resolved_at AS since, t.ticket, t.resolution FROM care_ticket t
 WHERE t.resolved_kind = 'complaint' AND t.resolved_at IS NOT NULL AND ($1::text IS NULL OR t.resolved_project = $1)
 AND t.ticket = ANY($2) ORDER BY t.ticket
 """
-_WITHDRAWN = "state = 'cancelled' AND cause = 'rule_ended'"
 _PLANNED = "SELECT visit, customer, project, ticket, due FROM visit WHERE rule = $1 AND due >= $2 AND state = 'planned'"
 _FORMER = f"""
-SELECT customer, project, ticket, due FROM visit WHERE rule = $1 AND due >= $2 AND NOT ({_WITHDRAWN})
+SELECT customer, project, ticket, due FROM visit v WHERE rule = $1 AND due >= $2 AND NOT ({_WITHDRAWN})
 AND (scheduled_at < $3 OR ticket = ANY($4))
 """
 

@@ -1,58 +1,23 @@
-"""Care over HTTP and in time: the walk of visits, needs, reports and topics on the running service."""
+"""Care over HTTP: the walk of visits, needs, cases, reports, topics and queues on the running service."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
+from datetime import datetime, time, timedelta
 
-from services.kernel.clock import now
 from services.kernel.read_models_api import RebuildOptions
-from services.tickets.care_worker import CareWorker
 from tests.eventually import eventually
-from tests.tickets.desk import COLLEAGUE, DIRECTOR, HEAD, STRANGER, Desk, token
-
-ZONE = ZoneInfo("Asia/Shanghai")
-PRODUCT_MANAGER = token("P001", ("member", "creative"))
-
-
-def today() -> date:
-    return now().astimezone(ZONE).date()
-
-
-def day(number: int) -> str:
-    return (today() + timedelta(days=number)).isoformat()
-
-
-def noon(number: int) -> datetime:
-    """The local noon of the day so many days from today."""
-    return datetime.combine(today() + timedelta(days=number), time(12), ZONE).astimezone(UTC)
-
-
-async def folded(desk: Desk) -> None:
-    """Wait until care and the statistics hold the ledger."""
-    head = (await desk.tickets.committer.ledger.heads())["tickets"]
-    both = [desk.app.state.projectors[name] for name in ("care", "statistics")]
-    await eventually(lambda: all(one.applied.get("tickets", 0) >= head for one in both))
-
-
-async def live_on(desk: Desk, number: int) -> None:
-    """Let the worker look at the world on that day's noon."""
-    await folded(desk)
-    worker: CareWorker = desk.app.state.care
-    await worker.work_once(noon(number), rules=True)
-    await folded(desk)
-
-
-async def rows(desk: Desk, path: str, who: str | None = None, **params: Any) -> list[dict[str, Any]]:
-    answer = await (desk.get(path, who, **params) if who else desk.get(path, **params))
-    assert answer.status_code == 200, answer.text
-    return list(answer.json()["data"])
-
-
-async def visit_by_hand(desk: Desk, customer: str, due: int = 3, **more: Any) -> dict[str, Any]:
-    body = {"customer": customer, "due": day(due), "unit": "service-desk", "person": "Y031", **more}
-    return await desk.do("POST", "/v1/visits", body)
+from tests.tickets.care_given import (
+    PRODUCT_MANAGER,
+    ZONE,
+    day,
+    define_forum,
+    folded,
+    live_on,
+    rows,
+    today,
+    visit_by_hand,
+)
+from tests.tickets.desk import COLLEAGUE, DIRECTOR, HEAD, STRANGER, Desk
 
 
 async def test_a_visit_goes_from_the_due_list_to_its_result(desk: Desk) -> None:
@@ -124,113 +89,6 @@ async def test_units_see_and_change_their_own_visits(desk: Desk) -> None:
     seen = (await desk.get(path, DIRECTOR, at_least=done["positions"])).json()["data"]
     assert seen["state"] == "done"
     assert "content" not in seen  # the director sees visits, not what customers said
-
-
-async def test_a_visit_is_missed_at_the_end_of_its_day_and_may_be_done_late(desk: Desk) -> None:
-    made = await visit_by_hand(desk, await desk.customer(), due=1)
-    await live_on(desk, 1)
-    path = f"/v1/visits/{made['visit']}"
-    assert (await rows_of(desk, path))["state"] == "planned"
-    await live_on(desk, 9)  # nobody woke for a week: the instant is the same
-    missed = await rows_of(desk, path)
-    assert missed["state"] == "missed"
-    over = datetime.combine(today() + timedelta(days=2), time(0), ZONE)
-    assert datetime.fromisoformat(missed["missed_at"]) == over
-    await live_on(desk, 10)
-    assert (await rows_of(desk, path))["version"] == missed["version"]  # missed once
-    await desk.do("POST", f"{path}/result", {"text": "终于"})
-    await folded(desk)
-    assert (await rows_of(desk, path))["late"] is True
-
-
-async def rows_of(desk: Desk, path: str) -> dict[str, Any]:
-    answer = await desk.get(path)
-    assert answer.status_code == 200, answer.text
-    return dict(answer.json()["data"])
-
-
-async def define_forum(desk: Desk) -> None:
-    await desk.do("PUT", "/v1/projects/forum", {"name_zh": "论坛", "name_en": "Forum"}, HEAD)
-
-
-async def test_a_rule_schedules_each_customer_of_a_project_once(desk: Desk) -> None:
-    await define_forum(desk)
-    member, named, stranger = [await desk.customer(name) for name in ("甲", "乙", "丙")]
-    await desk.ticket(member, project="forum")
-    await desk.ticket(member, project="forum")
-    await desk.ticket(stranger)
-    rule = {
-        "trigger": "every_days", "days": 10, "project": "forum", "customers": [named], "unit": "service-desk",
-        "since": day(0),
-    }  # fmt: skip
-    assert await desk.refused("PUT", "/v1/visit-rules/ten", {**rule, "customers": ["C999"]}, HEAD) == (
-        404,
-        "customer_unknown",
-    )
-    await desk.do("PUT", "/v1/visit-rules/ten", rule, HEAD)
-    for number in (0, 0, 1, 7):
-        await live_on(desk, number)
-    found = await rows(desk, "/v1/visits", rule="ten")
-    expected = sorted((who, day(due)) for who in (member, named) for due in (10, 20))
-    assert sorted((v["customer"], v["due"]) for v in found) == expected
-    assert {v["project"] for v in found} == {"forum"}
-    await desk.do("POST", "/v1/visit-rules/ten/end", None, HEAD)
-    await live_on(desk, 7)
-    found = await rows(desk, "/v1/visits", rule="ten")
-    assert {(v["state"], v["cause"]) for v in found} == {("cancelled", "rule_ended")}
-
-
-async def test_a_rule_that_is_changed_moves_its_visits(desk: Desk) -> None:
-    customer = await desk.customer()
-    rule = {"trigger": "every_days", "days": 10, "customers": [customer], "unit": "service-desk", "since": day(0)}
-    await desk.do("PUT", "/v1/visit-rules/r", rule, HEAD)
-    await live_on(desk, 0)
-    await desk.do("PUT", "/v1/visit-rules/r", {**rule, "days": 5}, HEAD)
-    await live_on(desk, 0)
-    standing = await rows(desk, "/v1/visits", rule="r", state=["planned"])
-    assert [v["due"] for v in standing] == [day(5), day(10)]
-    await desk.do("PUT", "/v1/visit-rules/r", {**rule, "days": 3}, HEAD)
-    await live_on(desk, 0)
-    await live_on(desk, 0)
-    standing = await rows(desk, "/v1/visits", rule="r", state=["planned"])
-    assert [v["due"] for v in standing] == [day(3), day(6), day(9), day(12)]
-
-
-async def test_a_complaint_resolved_brings_a_visit_and_reopened_takes_it_back(desk: Desk) -> None:
-    customer = await desk.customer()
-    rule = {"trigger": "after_complaint", "days": 7, "unit": "service-desk", "person": "Y032", "since": day(0)}
-    await desk.do("PUT", "/v1/visit-rules/after", rule, HEAD)
-    complaint = await desk.ticket(customer)
-    inquiry = await desk.ticket(customer, kind="inquiry")
-    for ticket in (complaint, inquiry):
-        await desk.do("POST", f"/v1/tickets/{ticket}/resolution", {"outcome": "solved"})
-    await live_on(desk, 0)
-    [visit] = await rows(desk, "/v1/visits", rule="after")
-    assert (visit["ticket"], visit["due"], visit["person"]) == (complaint, day(7), "Y032")
-    await desk.do("POST", f"/v1/tickets/{complaint}/reopening", {"text": "还是不行"})
-    await live_on(desk, 0)
-    assert [v["state"] for v in await rows(desk, "/v1/visits", rule="after")] == ["cancelled"]
-    await desk.do("POST", f"/v1/tickets/{complaint}/resolution", {"outcome": "solved"})
-    await live_on(desk, 0)
-    await live_on(desk, 0)
-    found = await rows(desk, "/v1/visits", rule="after")
-    assert sorted(v["state"] for v in found) == ["cancelled", "planned"]
-    assert {v["due"] for v in found} == {day(7)}
-
-
-async def test_an_erased_customer_is_visited_no_more_and_its_words_are_gone(desk: Desk) -> None:
-    customer = await desk.customer()
-    planned, done = await visit_by_hand(desk, customer, 2), await visit_by_hand(desk, customer, 3)
-    await desk.do("POST", f"/v1/visits/{done['visit']}/result", {"text": "秘密"})
-    body = {"customer": customer, "unit": "service-desk", "text": "秘密"}
-    await desk.do("POST", "/v1/needs", {**body, "visit": done["visit"]})
-    await folded(desk)
-    await desk.do("POST", f"/v1/customers/{customer}/erasure", {}, DIRECTOR)
-    assert (await rows_of(desk, f"/v1/visits/{done['visit']}"))["content"] == {}
-    await live_on(desk, 5)
-    found = await rows_of(desk, f"/v1/visits/{planned['visit']}")
-    assert (found["state"], found["cause"], found["missed_at"]) == ("cancelled", "customer_erased", None)
-    assert await desk.refused("POST", "/v1/needs", body) == (410, "customer_erased")
 
 
 async def test_a_need_is_followed_to_its_end_by_the_product_manager(desk: Desk) -> None:
