@@ -168,9 +168,15 @@ def test_a_larger_target_that_is_over_too_is_not_said_again():
     assert (clock.warned, clock.breached) == (True, True)
 
 
+def test_a_larger_target_used_up_to_the_second_can_still_be_kept():
+    broken = replace(running(HOUR), warned=True, breached=True)
+    clock = retargeted(broken, 2 * HOUR, "2026-11-25 12:00")
+    assert (clock.breached, breach(clock)) == (False, utc("2026-11-25 13:30"))
+
+
 def test_a_smaller_target_says_nothing_again():
     warned = replace(running(4 * HOUR), warned=True)
-    assert warning(retargeted(warned, 3 * HOUR, "2026-11-25 15:00")) is None
+    assert warning(retargeted(warned, 3 * HOUR + HOUR // 2, "2026-11-25 14:45")) is None  # 3 h 15 min used: over 80 %
     broken = replace(warned, breached=True)
     assert breach(retargeted(broken, HOUR, "2026-11-25 16:00")) is None
 
