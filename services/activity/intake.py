@@ -32,6 +32,7 @@ log = logging.getLogger("opsledger.activity")
 
 MERGED = 2000  # events of merged requests at most
 ATTEMPTS = 12  # a decision that lost a race is made again
+LOOKS = 32  # decisions that read what stands before they decide, after one that should have
 
 
 @dataclass(slots=True)
@@ -61,6 +62,7 @@ class Intake:
         self.epochs: Callable[[], dict[str, int]] = dict  # and in which epoch
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
         self._lanes = lanes
+        self._looks = 0  # how many of the next decisions read first
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -124,9 +126,14 @@ class Intake:
         """Decide requests in one commit group; repeats a decision that lost a race."""
         principals = {request.grant.principal for request in requests}
         principal = principals.pop() if len(principals) == 1 else "intake"
+        look, self._looks = self._looks > 0, max(0, self._looks - 1)
 
         async def run(work: Work) -> Outcome:
-            return await self._decide(work, requests)
+            nonlocal look
+            if look:
+                return await self._decide(work, requests)
+            look = True  # the next attempt, if there has to be one
+            return await self._record(work, requests) or await self._decide(work, requests)
 
         return answers_of(
             await _undisturbed(
@@ -159,6 +166,23 @@ class Intake:
             )
         )  # fmt: skip
         return answers_of(done)[0]
+
+    async def _record(self, work: Work, requests: Sequence[Request]) -> Outcome | None:
+        """Write without reading first, where every event is just recorded if its identity is new; else None.
+
+        The primary key says whether it is: UniqueViolationError, and the next attempt reads. Measured: some 3 us of
+        CPU per event less, here and in Postgres together. Whoever repeats what stands makes the next decisions read.
+        """
+        judged, done = self._judge(work, requests, [], [])
+        if sum(len(rows) for _, rows in done.plain.values()) != sum(len(request.events) for request in requests):
+            self._looks = LOOKS
+            return None
+        try:
+            await self._write(work, requests, judged, done)
+        except asyncpg.UniqueViolationError:
+            self._looks = LOOKS
+            raise
+        return Outcome(judged)
 
     async def _decide(self, work: Work, requests: Sequence[Request], *, whole: bool = False) -> Outcome:
         candidates = [event for request in requests for event in request.events if isinstance(event, Candidate)]

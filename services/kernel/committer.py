@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -93,15 +94,19 @@ class GroupCommitter:
 
     async def _commit(self, group: list[_Pending]) -> None:
         placed: dict[int, tuple[str, int]] = {}
-        async with self.ledger.db.tx() as conn:
-            earlier: dict[int, Draft] = {}
-            for pending in group:
-                if not pending.done.cancelled():
-                    await self._decide(conn, pending, earlier)
-                    earlier.update((draft.ref, draft) for draft in pending.drafts)
-            drafts = [draft for pending in group for draft in pending.drafts]
-            if drafts:
-                placed = await self.ledger.write(conn, sorted(drafts, key=lambda draft: draft.ledger))
+        alone = len(group) == 1
+        try:
+            async with self.ledger.db.tx() as conn:
+                earlier: dict[int, Draft] = {}
+                for pending in group:
+                    if not pending.done.cancelled():
+                        await self._decide(conn, pending, earlier, alone=alone)
+                        earlier.update((draft.ref, draft) for draft in pending.drafts)
+                drafts = [draft for pending in group for draft in pending.drafts]
+                if drafts:
+                    placed = await self.ledger.write(conn, sorted(drafts, key=lambda draft: draft.ledger))
+        except _Refused:
+            placed = {}
         if placed:
             furthest: dict[str, int] = {}
             for name, number in placed.values():
@@ -110,12 +115,15 @@ class GroupCommitter:
         for pending in group:
             _resolve(pending, placed)
 
-    async def _decide(self, conn: Connection, pending: _Pending, earlier: dict[int, Draft] | None = None) -> None:
+    async def _decide(
+        self, conn: Connection, pending: _Pending, earlier: dict[int, Draft] | None = None, *, alone: bool = False
+    ) -> None:
+        """Run a decision in a savepoint. `alone`: the transaction serves as one (it saves two statements a commit)."""
         work = Work(
             self.ledger, conn, principal=pending.principal, traceparent=pending.traceparent, earlier=earlier or {}
         )
         try:
-            async with conn.transaction():
+            async with nullcontext() if alone else conn.transaction():
                 pending.value = await pending.decide(work)
                 pending.drafts = await work.settle()
                 pending.repeats = work.repeats
@@ -124,6 +132,12 @@ class GroupCommitter:
         except Exception as error:  # the decision's own: its savepoint is gone, the others' stand
             pending.error = error
             pending.drafts = []
+            if alone:
+                raise _Refused from error
+
+
+class _Refused(Exception):
+    """Undoes the transaction of a decision that is alone in it and has failed; its waiter hears why."""
 
 
 def _resolve(pending: _Pending, placed: dict[int, tuple[str, int]]) -> None:

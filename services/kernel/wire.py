@@ -131,40 +131,45 @@ def instant_of(text: str | None, zone: ZoneInfo) -> tuple[datetime, str, date] |
     """Return (UTC in whole seconds: sub-seconds are cut; the exact UTC instant as text; the local day)."""
     if text is None:
         return Rejected("time_missing", "the event has no time", "time", _TIME_REMEDY)
+    # What is remembered had the form and was a moment: with two digits of seconds in their place, so is this.
+    known, second = _minutes.get((text[:17], text[19:], zone)), _SECONDS.get(text[17:19])
+    if known is not None and second is not None:
+        start, prefix, day = known
+        return start + second, f"{prefix}{text[17:19]}Z", day
     found = _RFC3339.fullmatch(text)
     if found is None:
         return Rejected("time_invalid", f"{text[:64]!r} is not RFC 3339 with an offset", "time", _TIME_REMEDY)
-    minute, seconds, fraction = (found[1], found[2], found[5], zone), found[3], found[4]
-    known = _minutes.get(minute)
     try:
-        if known is None:
-            known = _minute(*minute, seconds)
-        start, prefix, day = known
-        at = start + _SECONDS[int(seconds)]
+        start, prefix, day = _minute(found[1], found[2], found[5], zone, found[3], text)
+        at = start + _SECONDS[found[3]]
     except (ValueError, OverflowError):
         return Rejected("time_invalid", f"{text!r} is no moment of the calendar", "time", _TIME_REMEDY)
-    fraction = fraction.rstrip("0") if fraction else ""
-    return at, f"{prefix}{seconds}.{fraction}Z" if fraction else f"{prefix}{seconds}Z", day
+    fraction = found[4].rstrip("0") if found[4] else ""
+    return at, f"{prefix}{found[3]}.{fraction}Z" if fraction else f"{prefix}{found[3]}Z", day
 
 
-def _minute(day: str, clock: str, offset: str, zone: ZoneInfo, seconds: str) -> tuple[datetime, str, date]:
+def _minute(day: str, clock: str, offset: str, zone: ZoneInfo, seconds: str, text: str) -> tuple[datetime, str, date]:
     """Return (the minute's beginning in UTC, its text, the local day), remembered where a minute has one local day.
 
     Before 1972 some zones changed by odd seconds: those moments are worked out one by one.
     """
+    key = (text[:17], offset, zone)
+    known = _minutes.get(key)  # of a time with a fraction, whose own key is not
+    if known is not None:
+        return known
     start = datetime.fromisoformat(f"{day}T{clock}:00{'+00:00' if offset in 'Zz' else offset}").astimezone(UTC)
-    local = (start + _SECONDS[int(seconds)]).astimezone(zone).date()
+    local = (start + _SECONDS[seconds]).astimezone(zone).date()
     known = (start, start.isoformat()[:17], local)
     if start.year >= 1972:
         if len(_minutes) >= _MINUTES_REMEMBERED:
             _minutes.clear()
-        _minutes[day, clock, offset, zone] = known
+        _minutes[key] = known
     return known
 
 
-_minutes: dict[tuple[str, str, str, ZoneInfo], tuple[datetime, str, date]] = {}
+_minutes: dict[tuple[str, str, ZoneInfo], tuple[datetime, str, date]] = {}
 _MINUTES_REMEMBERED = 100_000
-_SECONDS = [timedelta(seconds=n) for n in range(60)]
+_SECONDS = {f"{n:02}": timedelta(seconds=n) for n in range(60)}
 
 
 class _Names(msgspec.Struct, gc=False):
