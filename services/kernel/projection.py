@@ -7,10 +7,10 @@ and applying are `Projector`'s; here are the protocol, the registry of versions 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -145,16 +145,33 @@ async def wait_or_refuse(
         raise
 
 
-async def wait_for(db: Database, projections: Sequence[str], at_least: dict[str, int], timeout: float = 5.0) -> None:
+class Wakes(Protocol):
+    """What knows of moves of the checkpoints without asking the database (`progress.Progress`)."""
+
+    moves: int
+
+    async def reaches(self, missing: Mapping[str, int], since: int, pause: float) -> None:
+        """Return when it is worth looking again."""
+
+
+async def wait_for(
+    db: Database,
+    projections: Sequence[str],
+    at_least: dict[str, int],
+    timeout: float = 5.0,
+    progress: Wakes | None = None,
+) -> None:
     """Wait until the live versions have folded at least these positions, and those that their commits rested on.
 
     Ledgers that the projections do not read are ignored. Raises Unavailable `not_yet_applied` after `timeout`
-    seconds; whether a position exists at all is the caller's question (`wait_or_refuse`).
+    seconds; whether a position exists at all is the caller's question (`wait_or_refuse`). Polls, unless `progress`
+    knows when this process has moved.
     """
     grounds: dict[str, tuple[int, int]] = {}  # ledger -> (epoch, number) that the commits asked for rested on
     deadline = monotonic() + timeout
     pause = 0.002
     while at_least:
+        since = progress.moves if progress is not None else 0
         async with db.conn() as conn:
             rows = await conn.fetch(
                 "SELECT c.ledger, c.epoch, c.number, c.rests_on::text FROM projection p"
@@ -165,20 +182,29 @@ async def wait_for(db: Database, projections: Sequence[str], at_least: dict[str,
             if row["ledger"] in at_least or row["ledger"] in grounds:
                 for ledger, at in _rests_on.decode(row["rests_on"]).items():
                     grounds[ledger] = max(at, grounds.get(ledger, at))
-        missing: dict[str, int] = {}
-        for row in rows:
-            ledger, asked = row["ledger"], at_least.get(row["ledger"], 0)
-            epoch, ground = grounds.get(ledger, (0, 0))
-            if row["epoch"] > epoch:  # what was rested on may have been given up with its epoch
-                ground = 0
-            if row["number"] < max(asked, ground):
-                missing[ledger] = max(asked, ground)
+        missing = _missing(rows, at_least, grounds)
         if not missing:
             return
         if monotonic() > deadline:
             raise Unavailable("not_yet_applied", f"not folded yet: {missing}", "Ask again, or without at_least.")
-        await asyncio.sleep(pause)
+        if progress is not None:
+            await progress.reaches(missing, since, pause)
+        else:
+            await asyncio.sleep(pause)
         pause = min(pause * 1.5, 0.05)
+
+
+def _missing(rows: Iterable[Any], at_least: dict[str, int], grounds: dict[str, tuple[int, int]]) -> dict[str, int]:
+    """Return ledger -> number that the checkpoints have yet to reach, of those asked for and of their grounds."""
+    missing: dict[str, int] = {}
+    for row in rows:
+        ledger, asked = row["ledger"], at_least.get(row["ledger"], 0)
+        epoch, ground = grounds.get(ledger, (0, 0))
+        if row["epoch"] > epoch:  # what was rested on may have been given up with its epoch
+            ground = 0
+        if row["number"] < max(asked, ground):
+            missing[ledger] = max(asked, ground)
+    return missing
 
 
 _rests_on = msgspec.json.Decoder(dict[str, tuple[int, int]])

@@ -64,6 +64,7 @@ class Projector:
         self.applied: dict[str, int] = {}
         self.epochs: dict[str, int] = {}  # of what is applied
         self.heads: dict[str, int] = {}
+        self.leads: set[str] = set()  # the ledgers that this process applies
         self.alarms: dict[str, str] = {}  # ledger -> why it stands still
         self.start_over: StartOver = _cannot_start_over
         self._reader = reader
@@ -113,6 +114,7 @@ class Projector:
                     await self._observe(ledger)
                     continue
                 self.projection.forget()
+                self.leads.add(ledger)
                 await self._follow(ledger, reader, lock)
             except StaleCheckpoint:
                 log.info("checkpoint_moved", extra={"projection": self.projection.name, "ledger": ledger})
@@ -128,6 +130,7 @@ class Projector:
             else:
                 pause = 0.05
             finally:
+                self.leads.discard(ledger)
                 await reader.close()
                 if lock is not None:
                     lock.terminate()

@@ -9,7 +9,10 @@ from contracts.kpi import AlertChanged
 from services.kernel.database import Connection
 from services.kpi.alerts import NEW, Alert, Key, evolve
 
-_READ = "SELECT quota, version, scope, id, period, raised, verdict FROM public.alert WHERE period = ANY($1)"
+_READ = """
+SELECT quota, version, scope, id, period, raised, verdict FROM public.alert
+WHERE period = ANY($1) AND scope = ANY($2) AND id = ANY($3)
+"""
 _WRITE = """
 INSERT INTO public.alert (quota, version, scope, id, period, raised, verdict, done, due, at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
@@ -18,18 +21,19 @@ ON CONFLICT (quota, version, scope, id, period) DO UPDATE SET raised = excluded.
 """
 
 
-async def standing(conn: Connection, periods: Iterable[str]) -> dict[Key, Alert]:
-    """Return the alerts of these periods."""
-    rows = await conn.fetch(_READ, list(periods))
+async def standing(conn: Connection, keys: Iterable[Key]) -> dict[Key, Alert]:
+    """Return the alerts of these keys, as far as there are any (and maybe others of the same people and periods)."""
+    _, _, scopes, ids, periods = (list(set(column)) for column in zip(*keys, strict=True))
+    rows = await conn.fetch(_READ, periods, scopes, ids)
     return {tuple(row)[:5]: Alert(row["raised"], row["verdict"]) for row in rows}
 
 
 async def write(conn: Connection, events: Sequence[AlertChanged]) -> None:
     """Apply transitions, in order, to their rows."""
-    alerts = await standing(conn, {event.period for event in events})
+    keys = [(event.quota, event.version, event.scope, event.id, event.period) for event in events]
+    alerts = await standing(conn, keys)
     rows: dict[Key, tuple[object, ...]] = {}
-    for event in events:
-        key = (event.quota, event.version, event.scope, event.id, event.period)
+    for key, event in zip(keys, events, strict=True):
         alerts[key] = after = evolve(alerts.get(key, NEW), event.transition)
         rows[key] = (*key, after.raised, after.verdict, event.done, event.due, event.at)
     await conn.executemany(_WRITE, [rows[key] for key in sorted(rows)])

@@ -20,6 +20,7 @@ from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
 from services.kernel.migrate import migrate
+from services.kernel.progress import Progress
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
 from services.kernel.read_models_api import ReadModels, read_models_router
@@ -101,6 +102,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Kpi:
         return StreamReader(nc, name, owners.fetch)
 
     live = projections(settings, live=True)
+    projectors = {projection.name: Projector(db, projection, reader) for projection in live}
     return Kpi(
         settings=settings,
         db=db,
@@ -111,7 +113,8 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Kpi:
         changes=Changes(db),
         evidence=evidence,
         heads=Heads(settings, tokens, client, nc),
-        projectors={projection.name: Projector(db, projection, reader) for projection in live},
+        projectors=projectors,
+        progress=Progress(projectors.values()),
         reader=reader,
         fresh=lambda: {projection.name: projection for projection in projections(settings)},
     )

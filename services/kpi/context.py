@@ -16,6 +16,7 @@ from services.kernel.database import Database
 from services.kernel.errors import Refusal, Unavailable
 from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
+from services.kernel.progress import Progress
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
 from services.kernel.reader import StreamReader
@@ -84,6 +85,7 @@ class Kpi:
     evidence: EvidenceClient
     heads: Heads
     projectors: dict[str, Projector]
+    progress: Progress  # of these projectors
     reader: Callable[[str], StreamReader]
     fresh: Callable[[], dict[str, Projection]]  # projections that are nobody's, for a rebuild
 
@@ -103,10 +105,10 @@ class Kpi:
         What was just written is here in a moment; only what is not is asked of its owner.
         """
         try:
-            await live.wait_for(self.db, projections, at_least, timeout=SOON)
+            await live.wait_for(self.db, projections, at_least, SOON, self.progress)
         except Unavailable:
             await self._refuse_beyond_head(at_least)
-            await live.wait_for(self.db, projections, at_least)
+            await live.wait_for(self.db, projections, at_least, progress=self.progress)
 
     async def _refuse_beyond_head(self, at_least: dict[str, int]) -> None:
         wanted = {ledger: number for ledger, number in at_least.items() if ledger in self.ledgers}

@@ -69,7 +69,7 @@ class FactStore:
                 found.extend(series)
                 if version == self._version:  # another snapshot may have moved on meanwhile
                     self._remember((person, month), revisions[(person, month)], series)
-        return Facts(found)
+        return Facts(found, period if period.kind == "month" else None)  # what is kept is whole months
 
     def _remember(self, key: tuple[str, Month], revision: Revision, series: list[Series]) -> None:
         before = self._known.get(key)

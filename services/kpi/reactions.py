@@ -121,7 +121,7 @@ class AlertWorker:
             if not batches:
                 return False
             found = await evaluation.look(self.kpi.figures, at, batches[0])
-            known = await alert_rows.standing(at.conn, {figure.period for figure in found})
+            known = await alert_rows.standing(at.conn, map(alerts.key_of, found)) if found else {}
             positions, instant = dict(at.positions), at.as_of
         changed = [
             figure
@@ -160,7 +160,7 @@ class AlertWorker:
             names = [alerts.aggregate_of(alerts.key_of(figure)) for figure in figures]
             rows = await work.conn.fetch("SELECT id, version FROM aggregate WHERE id = ANY($1)", names)
             versions = {row["id"]: row["version"] for row in rows}
-            known = await alert_rows.standing(work.conn, {figure.period for figure in figures})
+            known = await alert_rows.standing(work.conn, map(alerts.key_of, figures))
             for name, figure in zip(names, figures, strict=True):
                 alert = known.get(alerts.key_of(figure), alerts.NEW)
                 events = alerts.decide(alert, figure, instant, positions, complete=complete)

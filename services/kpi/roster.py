@@ -59,6 +59,8 @@ class Roster:
     units: dict[str, UnitEntry]
     organisation: Organisation
     owned: dict[str, tuple[Account, ...]] = field(default_factory=dict)
+    owned_revision: dict[str, int] = field(default_factory=dict)  # owner -> the latest of their accounts' revisions
+    unit_revision: int = 0  # the latest of all units
 
     def name(self, person: str) -> str:
         """Return the person's name, "" where unknown."""
@@ -68,9 +70,7 @@ class Roster:
     def stamp(self, person: str) -> int:
         """Return the last org commit that may have changed the person's figures."""
         known = self.people.get(person)
-        mine = [self.accounts[account].revision for account in self.owned.get(person, ())]
-        units = [unit.revision for unit in self.units.values()]
-        return max([known.revision if known else 0, *mine, *units], default=0)
+        return max(known.revision if known else 0, self.owned_revision.get(person, 0), self.unit_revision)
 
     def is_in(self, person: str, units: Iterable[str], period: Period) -> bool:
         """Return whether the person is in one of the units, or below, on any day of the period."""
@@ -113,9 +113,11 @@ async def _load(conn: Connection, last: Roster, position: int) -> Roster:
     all_people = last.people | {row["person"]: _person(row) for row in people}
     all_accounts = last.accounts | {(row["platform"], row["handle"]): _account(row) for row in accounts}
     owned: dict[str, list[Account]] = {}
+    revisions: dict[str, int] = {}
     for account, entry in all_accounts.items():
         if entry.owner is not None:
             owned.setdefault(entry.owner, []).append(account)
+            revisions[entry.owner] = max(revisions.get(entry.owner, 0), entry.revision)
     return Roster(
         position,
         last.version,
@@ -124,6 +126,8 @@ async def _load(conn: Connection, last: Roster, position: int) -> Roster:
         all_units,
         _organisation(all_units, all_people, all_accounts),
         {owner: tuple(sorted(mine)) for owner, mine in owned.items()},
+        revisions,
+        max((unit.revision for unit in all_units.values()), default=0),
     )
 
 
