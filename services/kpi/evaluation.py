@@ -73,7 +73,7 @@ async def due(at: Snapshot, *, complete: bool) -> list[Due]:
     last_month = (this_month - timedelta(days=1)).replace(day=1)
     people = list(at.roster.people)
     # Compared by the database: nearly nothing is due at any look, and everything was read to find that out, which
-    # kept readers waiting for 35 ms with 1,000 people of two months; now 3 ms.
+    # kept readers waiting for 35 ms with 1,000 people of two months.
     rows = await at.conn.fetch(
         _DUE, people, [at.roster.stamp(person) for person in people], [last_month, this_month],
         at.roster.unit_revision, len(at.policies), _seen(at.today, complete=complete),
