@@ -24,6 +24,7 @@ from typing import Any
 
 from deploy.local.postgres import SETTINGS
 from tests.benchmarks import meter, rounds
+from tests.benchmarks.desks import desks
 from tests.benchmarks.machine import Bare, Generator, Servers, ending
 from tests.benchmarks.product import Product
 from tests.benchmarks.reads import reads
@@ -90,6 +91,7 @@ class Bench:
             "obvious_way": self.obvious_way,
             "rebuild": self.rebuilding,
             "reads": self.reading,
+            "tickets": self.desks,
             "idle": self.idling,
             "growth": self.growth,
         }
@@ -177,6 +179,10 @@ class Bench:
     async def reading(self) -> None:
         """Department table, person's page, explain; with what has been recorded so far."""
         self.results["reads"] = {"activities": self.sent} | await reads(self.product, self.questions)
+
+    async def desks(self) -> None:
+        """Durable commands on tickets from 16 concurrent clients, and reads with what they left."""
+        self.results["tickets"] = await desks(self.product, float(self.idle), self.questions)
 
     async def idling(self) -> None:
         """Resident memory and CPU at rest, of an instance of its own with the demonstration in it."""
