@@ -59,6 +59,15 @@ def _reads(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [(f"{label} {at}", _ms(found[name]), "goal p99 30 ms") for name, label in names.items()]
 
 
+def _tickets(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    rate, cost = found["commands_per_second"], found["cpu_us_per_command"]
+    return [
+        ("commands on tickets, 16 clients", f"{rate:,}/s at {cost:,} us of CPU", "goal 500/s"),
+        ("their answers", _ms(found["milliseconds"]), "goal p99 100 ms"),
+        *((f"tickets: {name}", _ms(asked), "goal p99 50 ms") for name, asked in found["reads"].items()),
+    ]
+
+
 def _idle(found: dict[str, Any]) -> list[tuple[str, str, str]]:
     return [
         ("idle after demo, resident", f"{found['resident_mb']} MB", "goal 900 MB"),
@@ -99,6 +108,7 @@ ROWS = {
     "obvious_way": _obvious,
     "rebuild": _rebuild,
     "reads": _reads,
+    "tickets": _tickets,
     "idle": _idle,
     "growth": _growth,
 }
