@@ -27,7 +27,7 @@ from services.kpi.roster import Rosters
 from tests.kernel.given import Raised
 
 SAMPLES = Path(__file__).parent.parent / "contracts" / "samples"
-FREE = {"data", "document", "positions", "checklist"}  # maps whose keys are content, not fields
+FREE = {"data", "document", "positions", "checklist", "query", "week"}  # maps whose keys are content, not fields
 
 
 def with_later_fields(value: Any) -> Any:

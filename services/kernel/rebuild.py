@@ -247,12 +247,18 @@ async def _differences(conn: Connection, projection: Projection, report: Report)
                 f" -- {name}",  # a text of its own: a prepared statement keeps the columns of its first table
                 timeout=COMPARE_SECONDS,
             )
-            found += [Difference(name, side, dict(row)) for row in rows]
+            found += [Difference(name, side, _shown(projection, name, dict(row))) for row in rows]
             if not rows and counts[side] == counts[other]:
                 break  # as many rows, each of them there: the other way round would find nothing
         await conn.execute('DROP TABLE "compare_live", "compare_rebuilt"')
     await set_path(conn, [])
     return found
+
+
+def _shown(projection: Projection, table: str, row: dict[str, Any]) -> dict[str, Any]:
+    """Return what a report says of a row: nothing of tables that the projection names `private`."""
+    private: frozenset[str] = getattr(projection, "private", frozenset())
+    return dict.fromkeys(row, "not shown") if table in private else row
 
 
 async def _drop_older(db: Database, report: Report) -> None:

@@ -197,7 +197,7 @@ def expected_version(if_match: str | None) -> int | None:
     if if_match is None or if_match.strip() == "*":
         return None
     text = if_match.strip().removeprefix("W/").strip('"')
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         raise Refusal(
             "bad_if_match", f"{if_match!r} is no version", field="If-Match", remedy='Send the ETag as it came: "3".'
         )

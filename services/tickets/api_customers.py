@@ -17,6 +17,7 @@ from services.kernel.ledger import Work
 from services.kernel.web import IdempotencyKey, IfMatch, etag, expected_version
 from services.tickets import customers
 from services.tickets.commanding import answer, asked, change, create, instant, tickets_of
+from services.tickets.customer_reach import refuse_customer_beyond
 from services.tickets.customers import ChangeCustomer, EraseCustomer, RegisterCustomer
 from services.tickets.erasing import erase_content
 
@@ -75,6 +76,8 @@ async def change_customer(
 
     async def decide(events: Sequence[Envelope], work: Work) -> Sequence[BaseModel]:
         state = customers.fold(events)
+        if state is not None:
+            await refuse_customer_beyond(tickets, access, events)
         if state is not None and not state.erased:
             [before] = await tickets.vault.unseal_many(work.conn, [state.profile])
             if before is not None and Profile.model_validate_json(before) == body:
@@ -111,6 +114,7 @@ async def read_customer(
         state = customers.fold(events)
         if state is None:
             raise Refusal("customer_unknown", f"there is no customer {customer}", status=404, field="customer")
+        await refuse_customer_beyond(tickets, access, events)
         [plain] = await tickets.vault.peek_many(conn, [state.profile])
     etag(response, version)
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
 from functools import partial
 from typing import Annotated, Any
 
@@ -202,8 +201,7 @@ async def start(ticket: str, call: In, access: Access = WORK) -> dict[str, Any]:
 
 @router.post("/{ticket}/wait", summary="Wait for the customer, a third party or somebody inside")
 async def wait(ticket: str, body: WaitingBody, call: In, access: Access = WORK) -> dict[str, Any]:
-    until = body.until.astimezone(UTC).replace(microsecond=0) if body.until else None
-    return await _carry_out(call, access, ticket, partial(Wait, on=body.on, until=until), _text(body.text))
+    return await _carry_out(call, access, ticket, partial(Wait, on=body.on, until=body.until), _text(body.text))
 
 
 @router.post("/{ticket}/resume", summary="Go on with it")

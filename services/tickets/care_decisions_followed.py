@@ -243,6 +243,11 @@ def decide_queue(queue: Queue | None, command: SaveQueue | DeleteQueue) -> list[
     check_line(command.name, "name")
     if len(command.name) > 100:
         raise Refusal("bad_text", "a queue's name has 100 characters at most", status=422, field="name")
+    if "text" in command.query:
+        raise Refusal(
+            "bad_query", "words that are looked for may name a customer, and a queue stands in the ledger for ever",
+            status=422, field="query.text", remedy="Leave the text out; search for it each time.",
+        )  # fmt: skip
     written = json.dumps(command.query)
     if len(written) > MOST_QUERY or "\\u0000" in written:
         raise Refusal(

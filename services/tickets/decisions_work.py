@@ -90,7 +90,12 @@ def _instant(until: datetime | None) -> datetime | None:
             field="until",
             remedy="Give the moment with its UTC offset.",
         )
-    return until.astimezone(UTC).replace(microsecond=0)
+    try:
+        return until.astimezone(UTC).replace(microsecond=0)
+    except OverflowError as error:
+        raise Refusal(
+            "until_out_of_range", "no calendar reaches that far", status=422, field="until", remedy="Name a nearer day."
+        ) from error
 
 
 def resume(ticket: Ticket, command: Resume) -> list[TicketEvent]:

@@ -112,6 +112,7 @@ class Ticket:
     last_n: int = 0  # of messages, replies and notes; the opening text is 0
     absorbed: tuple[str, ...] = ()
     merged_into: str | None = None
+    source: str | None = None  # of the event that a publisher opened it with
 
     @property
     def is_open(self) -> bool:

@@ -111,6 +111,7 @@ def _opened(event: TicketOpened) -> Ticket:
         priority=event.priority,
         levels=event.levels,
         targets=event.targets,
+        source=event.origin.source if event.origin else None,
         opened_at=event.at,
         last_at=event.at,
         last_by_time=False,

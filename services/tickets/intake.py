@@ -144,6 +144,11 @@ class TicketIntake:
         """Add a message to its ticket, or to the one that this went into."""
         name = data.ticket or await _opened_by(work, event, data)
         state, levels, version = await load(self.tickets, work, name)
+        if state.source not in sender.sources:  # a number is easily guessed; nothing is said of others' tickets
+            raise Refusal(
+                "ticket_unknown", f"{sender.name} opened no such ticket", status=404, field="ticket",
+                remedy="Name a ticket that one of your own events opened.",
+            )  # fmt: skip
         while state.merged_into is not None:
             state, levels, version = await load(self.tickets, work, state.merged_into)
         command = ReceiveMessage(

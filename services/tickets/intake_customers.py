@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contracts.customers import Profile
+from contracts.customers import CustomerRegistered, Profile
 from contracts.ticket_intake import OpenedData
 from services.kernel.errors import Refusal
 from services.kernel.ledger import Work
@@ -17,6 +17,7 @@ async def customer_for(tickets: Tickets, secret: rows.Secret, work: Work, data: 
     """Return the customer's id, registering a new one within the decision. Refusal `customer_unknown`."""
     given = data.customer
     if given.id is not None:
+        await _refuse_foreign(work, given.id, publisher)
         return given.id
     digest = None
     if given.ref is not None:
@@ -32,6 +33,17 @@ async def customer_for(tickets: Tickets, secret: rows.Secret, work: Work, data: 
     if digest is not None:
         await rows.keep_ref(work.conn, digest, customer)
     return customer
+
+
+async def _refuse_foreign(work: Work, customer: str, publisher: str) -> None:
+    """Refuse a customer that this publisher did not register: ids are easily guessed."""
+    events, _ = await work.load(customers.aggregate_of(customer))
+    state = customers.fold(events)
+    if state is None or events[0].read(CustomerRegistered).by != f"publisher:{publisher}":
+        raise Refusal(
+            "customer_unknown", f"{publisher} registered no such customer", status=404, field="customer",
+            remedy="Send the customer's name, or the reference that you gave it.",
+        )  # fmt: skip
 
 
 async def _one_of_ours(secret: rows.Secret, work: Work, person: str) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from contracts.customers import Content, Sealed
@@ -20,6 +20,7 @@ from services.tickets.store import next_id, read_customer, set_timer
 
 Make = Callable[[Work, Ticket], Awaitable[Command]]
 MODELS = CONTEXTS["tickets"]
+OLDEST = timedelta(days=3653)  # a working calendar is laid out from the day a ticket was opened
 
 
 def aggregate_of(ticket: str) -> str:
@@ -60,9 +61,18 @@ async def append(
         return version
     work.append(aggregate_of(after.ticket), version, events)
     due = next_due(after, levels)
+    if set_anyway and not events:
+        await _hold_still(work, aggregate_of(after.ticket), version)
     if set_anyway or state is None or due != next_due(state, levels):
         await set_timer(work.conn, after.ticket, due)
     return version + len(events)
+
+
+async def _hold_still(work: Work, aggregate: str, version: int) -> None:
+    """Make sure that nobody moves an aggregate before this decision ends: it appends nothing that would find out."""
+    stands = await work.conn.fetchval("SELECT version FROM aggregate WHERE id = $1 FOR SHARE", aggregate)
+    if stands != version:
+        raise VersionConflict(aggregate, version, stands or 0)
 
 
 async def change_ticket(tickets: Tickets, by: Asked, ticket: str, make: Make) -> Committed[Changed]:
@@ -112,6 +122,11 @@ async def open_in(
     now = instant(work)
     customer = await read_customer(work.conn, fields["customer"])
     moment = min(at.replace(microsecond=0), now) if at is not None else now
+    if now - moment > OLDEST:
+        raise Refusal(
+            "time_too_old", "a ticket is opened within ten years of the customer's turning to us", status=422,
+            field="time" if fields.get("origin") else "at", remedy="Check the year.",
+        )  # fmt: skip
     levels = await tickets.levels.in_force(work.conn, moment)
     name = await next_id(work.conn, "ticket")
     sealed = await tickets.vault.seal(work.conn, fields["customer"], content)

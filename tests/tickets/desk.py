@@ -44,7 +44,7 @@ def token(person: str, *roles: tuple[str, str | None], kind: str = "person") -> 
     """A bearer token: `token("Y031", ("member", "service-desk"))`."""
     now = datetime.now(UTC)
     grants = tuple(RoleGrant(role=role, unit=unit) for role, unit in roles)  # type: ignore[arg-type]
-    principal = Principal(person, kind, grants, issued_at=now, expires_at=now + timedelta(minutes=9))  # type: ignore[arg-type]
+    principal = Principal(person, kind, grants, issued_at=now, expires_at=now + timedelta(hours=6))  # type: ignore[arg-type]
     return issue(principal, KEY, KEY_ID)
 
 

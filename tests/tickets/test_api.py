@@ -157,3 +157,30 @@ async def test_the_ledger_reaches_its_stream(desk: Desk) -> None:
     heads = await desk.tickets.committer.ledger.heads()
     projectors = desk.app.state.projectors.values()
     await eventually(lambda: all(p.applied.get("tickets", heads["tickets"]) >= heads["tickets"] for p in projectors))
+
+
+async def test_a_customer_is_no_business_of_units_that_have_nothing_to_do_with_it(desk: Desk) -> None:
+    customer = await desk.customer("李四")
+    path = f"/v1/customers/{customer}"
+    assert await desk.refused("GET", path, who=STRANGER) == (403, "not_allowed")
+    assert await desk.refused("PUT", path, {"name": "别人"}, who=STRANGER) == (403, "not_allowed")
+    await desk.ticket(customer)
+
+    async def seen_by_the_unit() -> bool:
+        return (await desk.get(path, who=COLLEAGUE)).status_code == 200
+
+    await eventually(seen_by_the_unit)
+    assert await desk.refused("GET", path, who=STRANGER) == (403, "not_allowed")
+
+
+async def test_moments_beyond_every_calendar_are_refused(desk: Desk) -> None:
+    customer = await desk.customer()
+    old = {
+        "kind": "inquiry", "customer": customer, "unit": "service-desk", "channel": "web", "text": "?",
+        "at": "0001-01-01T00:00:00Z",
+    }  # fmt: skip
+    assert await desk.refused("POST", "/v1/tickets", old) == (422, "time_too_old")
+    path = f"/v1/tickets/{await desk.ticket(customer)}"
+    await desk.do("POST", f"{path}/replies", {"text": "!"})
+    late = {"on": "customer", "until": "9999-12-31T23:59:59-08:00"}
+    assert await desk.refused("POST", f"{path}/wait", late) == (422, "until_out_of_range")

@@ -193,6 +193,8 @@ async def test_a_queue_is_saved_for_oneself_or_the_unit(desk: Desk) -> None:
     await folded(desk)
     assert [q["queue"] for q in await rows(desk, "/v1/queues")] == [ours["queue"]]
     assert await desk.refused("PUT", "/v1/queues/Q999", {"name": "x", "query": {}}) == (404, "queue_unknown")
+    named = {"name": "x", "query": {"text": "王小明"}}
+    assert await desk.refused("POST", "/v1/queues", named) == (422, "bad_query")
 
 
 async def test_pages_follow_each_other_without_gap_or_repeat(desk: Desk) -> None:

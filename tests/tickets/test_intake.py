@@ -11,6 +11,7 @@ import contracts
 from services.kernel.archive import read_commits
 from services.tickets import intake_rows
 from services.tickets.wire import Candidate, read_event
+from tests.eventually import eventually
 from tests.tickets.desk import DIRECTOR, MEMBER, Desk
 from tests.tickets.shop import SENTENCE, message, opened, post, publisher, send
 
@@ -26,8 +27,11 @@ async def test_an_event_opens_a_ticket_and_a_message_follows_it(shop: Desk) -> N
     said = events[0][1]
     assert (said["unit"], said["by"], said["at"]) == ("service-desk", "publisher:shop", "2026-10-17T00:30:00Z")
     assert said["origin"] == {"source": "shop", "id": "o1"}
-    customer = await shop.get(f"/v1/customers/{said['customer']}")
-    assert customer.json()["data"]["profile"] == {"name": "李雷"}
+
+    async def profile() -> Any:  # read by the unit as soon as it is known there that the ticket is its own
+        return (await shop.get(f"/v1/customers/{said['customer']}")).json()["data"]["profile"]
+
+    assert await eventually(profile) == {"name": "李雷"}
 
 
 async def test_what_was_sent_stands_nowhere_but_in_the_seals(shop: Desk) -> None:
@@ -101,6 +105,15 @@ async def test_a_message_goes_where_its_ticket_went(shop: Desk) -> None:
     [result] = await send(shop, message(ticket=first["subject"], opened=...))
     assert (result["outcome"], result["subject"]) == ("recorded", second["subject"])
     assert (await shop.events(second["subject"]))[-1][0] == "message_received"
+
+
+async def test_nothing_of_others_is_reached_by_guessing_a_number(shop: Desk) -> None:
+    customer = await shop.customer("别家的客户")
+    ticket = await shop.ticket(customer)
+    [written, taken] = await send(shop, message(ticket=ticket, opened=...), opened(customer={"id": customer}))
+    assert (written["outcome"], written["code"]) == ("rejected", "ticket_unknown")
+    assert (taken["outcome"], taken["code"]) == ("rejected", "customer_unknown")
+    assert [name for name, _ in await shop.events(ticket)] == ["ticket_opened"]
 
 
 REJECTED: list[tuple[Any, str, str | None]] = [

@@ -113,6 +113,7 @@ class BoardProjection:
     name = NAME
     ledgers: tuple[str, ...] = ("tickets",)
     ordered = True
+    private = frozenset({"plaintext", "customer_plaintext"})  # a rebuild's report shows none of it
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault

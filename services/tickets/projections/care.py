@@ -45,6 +45,7 @@ class CareProjection:
     name = "care"
     ledgers: tuple[str, ...] = ("tickets",)
     ordered = True
+    private = frozenset({"care_plaintext"})  # a rebuild's report shows none of it
 
     def __init__(self, vault: Vault) -> None:
         self._vault = vault
