@@ -27,6 +27,7 @@ from services.kernel.inbox import InboxReader
 from services.kernel.outcomes import Answer, ReceiptBody, answer_bytes
 from services.kernel.receipts import BROKEN, Receipts, ensure_streams
 from services.kernel.settings import Settings
+from services.kernel.tasks import end
 from services.kernel.telemetry import continue_trace
 
 log = logging.getLogger("opsledger.kernel")
@@ -92,9 +93,7 @@ class Messages:
         return {"ready": self.ready}
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         while True:
