@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -35,6 +35,7 @@ from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
 from services.kernel.messages import Messages
 from services.kernel.migrate import migrate
+from services.kernel.parts import lag_check, relay_check, run, spawn
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
 from services.kernel.publishers import Publishers
@@ -93,12 +94,12 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     stack.push_async_callback(nc.close)
     for name in ledger.names:
         relay = Relay(ledger, name, nc)
-        await _run(stack, relay)
-        add_check(app, f"relay {name}", _relay_check(relay))
+        await run(stack, relay)
+        add_check(app, f"relay {name}", relay_check(relay))
     # Intake merges requests into decisions itself; one decision a transaction keeps its locks in one sorted order.
     committer = GroupCommitter(ledger, lanes=2, limit=1)
-    await _run(stack, committer)
-    await _run(stack, CommandUpkeep(db, settings.command_days))
+    await run(stack, committer)
+    await run(stack, CommandUpkeep(db, settings.command_days))
     app.state.ledger = ledger
     owner = OwnerClient({"org": settings.org_url}, ServiceToken(settings))
     stack.push_async_callback(owner.close)
@@ -109,12 +110,12 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     projectors = {projection.name: Projector(db, projection, reader) for projection in projections(live=True)}
     identities = projectors["identities"]
     app.state.read_models = ReadModels(db, projectors, lambda: {one.name: one for one in projections()}, reader)
-    await _run(stack, app.state.read_models)
+    await run(stack, app.state.read_models)
     for projector in projectors.values():
         projector.start_over = start_over
-        await _run(stack, projector)
-        _spawn(stack, projector.watch_heads(owner.head))
-        add_check(app, projector.projection.name, _lag_check(projector))
+        await run(stack, projector)
+        spawn(stack, projector.watch_heads(owner.head))
+        add_check(app, projector.projection.name, lag_check(projector))
     known, catalogue = KnownIdentities(), CatalogueStore(db)
     await known.load(db)
     intake = Intake(committer, catalogue, known, Limits())
@@ -122,38 +123,22 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     publishers = Publishers(db, "identities", "activity")
     service = Service(settings, db, ledger, committer, catalogue, known, publishers, intake)
     app.state.service = service
-    _spawn(stack, _seed(app, service))
-    await _run(stack, intake)
+    spawn(stack, _seed(app, service))
+    await run(stack, intake)
     receipts = Receipts(nc, "activity")
-    await _run(stack, SecondReceipts(db, receipts))
+    await run(stack, SecondReceipts(db, receipts))
     holds = Holds(service)
-    await _run(stack, holds)
+    await run(stack, holds)
     identities.on_applied(lambda ledger_name, commits: holds.wake())
     messages = Messages(MessageIntake(service), settings, receipts)
-    await _run(stack, messages)
+    await run(stack, messages)
     add_check(app, "messages", messages.check)
-    _spawn(stack, _sweep(service))
+    spawn(stack, _sweep(service))
 
 
 def projections(*, live: bool = False) -> list[Projection]:
     """Return fresh projections; those that are not live (a rebuild's) emit nothing."""
     return [IdentitiesProjection(live=live), TrustProjection()]
-
-
-async def _run(stack: AsyncExitStack, part: Any) -> None:
-    """Start a part, and stop it when the app closes."""
-    await part.start()
-    stack.push_async_callback(part.stop)
-
-
-def _spawn(stack: AsyncExitStack, work: Any) -> None:
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
 
 
 async def _seed(app: FastAPI, service: Service) -> None:
@@ -185,18 +170,3 @@ async def _sweep(service: Service) -> None:
             service.lag["sweep"] = repr(error)
         except Exception:  # a sweep that ends would let the quarantine grow for ever
             log.exception("quarantine_sweep_failed")
-
-
-def _relay_check(relay: Relay) -> Callable[[], Awaitable[dict[str, Any]]]:
-    async def check() -> dict[str, Any]:
-        refusals = [refusal.code for refusal in relay.ledger.refusals.values()]
-        return {"ready": relay.healthy and not refusals, "sent": relay.sent, "refusals": refusals}
-
-    return check
-
-
-def _lag_check(projector: Projector) -> Callable[[], Awaitable[dict[str, Any]]]:
-    async def check() -> dict[str, Any]:
-        return {"ready": not projector.alarms, "lag": projector.lag, "alarms": projector.alarms}
-
-    return check

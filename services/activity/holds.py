@@ -22,6 +22,7 @@ from services.kernel.database import TRANSIENT
 from services.kernel.errors import Refusal, Unavailable
 from services.kernel.ledger import Work
 from services.kernel.reaction import TodoWorker
+from services.kernel.tasks import end
 
 log = logging.getLogger("opsledger.activity")
 
@@ -52,9 +53,7 @@ class Holds:
 
     async def stop(self) -> None:
         await self._worker.stop()
-        if self._sweeper is not None:
-            self._sweeper.cancel()
-            await asyncio.gather(self._sweeper, return_exceptions=True)
+        await end(self._sweeper)
 
     def wake(self) -> None:
         """Look at the to-dos now: org's ledger has just been folded further."""

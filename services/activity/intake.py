@@ -27,6 +27,7 @@ from services.kernel.database import TRANSIENT
 from services.kernel.errors import Refusal, Unavailable
 from services.kernel.ledger import Work
 from services.kernel.outcomes import Answer, Result
+from services.kernel.tasks import end
 
 log = logging.getLogger("opsledger.activity")
 
@@ -75,9 +76,7 @@ class Intake:
                 await self._queue.join()
         except TimeoutError:
             log.warning("intake_stopped_with_work_left")
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def submit(self, request: Request) -> Answer:
         """Decide a request; return once everything it records is durable. Raises Refusal."""

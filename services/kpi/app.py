@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import httpx
 from fastapi import FastAPI
@@ -20,6 +19,7 @@ from services.kernel.identity import ServiceToken
 from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
 from services.kernel.migrate import migrate
+from services.kernel.parts import Part, lag_check, run, spawn
 from services.kernel.progress import Progress
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
@@ -42,16 +42,6 @@ from services.kpi.projections.organisation import OrganisationProjection
 from services.kpi.reactions import AlertWorker
 
 __all__ = ["create", "projections", "restore"]
-
-
-class Part(Protocol):
-    """What works in the background."""
-
-    async def start(self) -> None:
-        """Begin."""
-
-    async def stop(self) -> None:
-        """End."""
 
 
 def projections(settings: Settings, *, live: bool = False) -> list[Projection]:
@@ -130,11 +120,9 @@ async def _start(app: FastAPI, kpi: Kpi, stack: AsyncExitStack) -> None:
     upkeep = CommandUpkeep(kpi.db, kpi.settings.command_days)
     parts: list[Part] = [relay, kpi.committer, *kpi.projectors.values(), kpi.changes, alerts, models, upkeep]
     for part in parts:
-        await part.start()
-        stack.push_async_callback(part.stop)
+        await run(stack, part)
     for projector in kpi.projectors.values():
-        watching = asyncio.create_task(projector.watch_heads(kpi.heads.of_one))
-        stack.push_async_callback(_cancel, watching)
+        spawn(stack, projector.watch_heads(kpi.heads.of_one))
 
     async def ledger_ready() -> Mapping[str, Any]:
         return {"ready": not kpi.ledger.refusals, "refusals": [r.code for r in kpi.ledger.refusals.values()]}
@@ -145,16 +133,4 @@ async def _start(app: FastAPI, kpi: Kpi, stack: AsyncExitStack) -> None:
     add_check(app, "ledger", ledger_ready)
     add_check(app, "broker", broker_ready)
     for name, projector in kpi.projectors.items():
-        add_check(app, name, _lag_of(projector))
-
-
-def _lag_of(projector: Projector) -> Any:
-    async def lag() -> Mapping[str, Any]:
-        return {"ready": not projector.alarms, "lag": projector.lag, "alarms": projector.alarms}
-
-    return lag
-
-
-async def _cancel(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+        add_check(app, name, lag_check(projector))

@@ -15,6 +15,7 @@ from typing import Any
 import asyncpg
 
 from services.kernel.database import TRANSIENT, Connection, Database
+from services.kernel.tasks import end
 
 log = logging.getLogger("opsledger.kpi")
 
@@ -42,9 +43,7 @@ class Changes:
         self._task = asyncio.create_task(self._run(), name="kpi-changes")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     @contextlib.asynccontextmanager
     async def subscribe(self) -> AsyncIterator[Subscription]:

@@ -18,6 +18,7 @@ from services.kernel.commands import execute
 from services.kernel.database import TRANSIENT
 from services.kernel.errors import Refusal
 from services.kernel.ledger import Work
+from services.kernel.tasks import end
 from services.kpi import alert_rows, alerts, evaluation
 from services.kpi.context import Kpi
 from services.kpi.figures import Snapshot
@@ -67,9 +68,7 @@ class AlertWorker:
         self._task = asyncio.create_task(self._run(), name="kpi-alerts")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await end(self._task)
 
     async def _run(self) -> None:
         async with self.kpi.changes.subscribe() as changed:

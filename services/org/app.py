@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from fastapi import FastAPI
 
@@ -20,6 +20,7 @@ from services.kernel.errors import Unavailable
 from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
 from services.kernel.migrate import migrate
+from services.kernel.parts import run, spawn
 from services.kernel.relay import Relay
 from services.kernel.settings import Settings
 from services.kernel.upkeep import CommandUpkeep
@@ -37,11 +38,6 @@ __all__ = ["create", "restore"]
 log = logging.getLogger("opsledger.org")
 
 NOT_YET: tuple[type[Exception], ...] = (Unavailable, *BROKEN)
-
-
-class Part(Protocol):
-    async def start(self) -> None: ...
-    async def stop(self) -> None: ...
 
 
 def create(settings: Settings) -> FastAPI:
@@ -72,37 +68,21 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     stack.push_async_callback(nc.close)
     relay = Relay(ledger, "org", nc)
     committer = GroupCommitter(ledger)
-    await _run(stack, relay)
-    await _run(stack, committer)
-    await _run(stack, CommandUpkeep(db, settings.command_days))
+    await run(stack, relay)
+    await run(stack, committer)
+    await run(stack, CommandUpkeep(db, settings.command_days))
     kick = await _kicker(settings, stack)
     seed = settings.nats_issuer_seed.get_secret_value()
     if seed:
-        await _run(stack, AuthCallout(db, nc, seed, settings.nats_account, can_kick=kick is not None))
+        await run(stack, AuthCallout(db, nc, seed, settings.nats_account, can_kick=kick is not None))
     signer, passwords = Signer(db), PasswordCheck()
     issuer = TokenIssuer(settings, db, signer, passwords)
     app.state.org = Org(settings, db, committer, signer, passwords, issuer, kick or _ends_by_itself)
     app.state.ledger = ledger
-    _spawn(stack, _first_key(committer, signer))
+    spawn(stack, _first_key(committer, signer))
     add_check(app, "database", partial(_database_answers, db))
     add_check(app, "relay", partial(_relay_lag, ledger, relay))
     add_check(app, "signing key", partial(_signs, signer))
-
-
-async def _run(stack: AsyncExitStack, part: Part) -> None:
-    """Start a part, and stop it when the app closes."""
-    await part.start()
-    stack.push_async_callback(part.stop)
-
-
-def _spawn(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
 
 
 async def _kicker(settings: Settings, stack: AsyncExitStack) -> Callable[[str], Awaitable[None]] | None:

@@ -27,6 +27,7 @@ from contracts.subjects import PUBLISHER_PATTERN, RECEIPTS_STREAM, receipt_subje
 from services.kernel import clock
 from services.kernel.broker import BROKEN
 from services.kernel.database import TRANSIENT, Database
+from services.kernel.tasks import end
 from services.org.credentials import publisher_token_stands
 
 log = logging.getLogger("opsledger.org")
@@ -80,9 +81,7 @@ class AuthCallout:
     async def stop(self) -> None:
         if self._subscription is not None and self._nc.is_connected:
             await self._subscription.unsubscribe()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end(*self._tasks)
 
     async def _on_message(self, message: Msg) -> None:
         task = asyncio.create_task(self._answer(message))

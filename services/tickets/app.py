@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Protocol
 
 from fastapi import FastAPI
 
@@ -22,6 +20,7 @@ from services.kernel.ledger import Ledger
 from services.kernel.ledger_api import ledger_router
 from services.kernel.messages import Messages
 from services.kernel.migrate import migrate
+from services.kernel.parts import Part, lag_check, relay_check, run, spawn
 from services.kernel.projection import Projection
 from services.kernel.projector import Projector
 from services.kernel.publishers import Publishers
@@ -49,16 +48,6 @@ from services.tickets.store import restore, write_rows
 from services.tickets.timers import TimerWorker
 
 __all__ = ["create", "projections", "restore"]  # restore: what healing and import call
-
-
-class Part(Protocol):
-    """What works in the background."""
-
-    async def start(self) -> None:
-        """Begin."""
-
-    async def stop(self) -> None:
-        """End."""
 
 
 def projections(settings: Settings, vault: Vault) -> list[Projection]:
@@ -130,35 +119,9 @@ async def _open(settings: Settings, app: FastAPI, stack: AsyncExitStack) -> None
     upkeep = CommandUpkeep(db, settings.command_days)
     parts: list[Part] = [relay, tickets.committer, *projectors.values(), models, timers, care, upkeep, messages]
     for part in parts:
-        await part.start()
-        stack.push_async_callback(part.stop)
-    add_check(app, "relay", _relay_check(relay))
+        await run(stack, part)
+    add_check(app, "relay", relay_check(relay))
     add_check(app, "messages", messages.check)
     for projector in projectors.values():
-        _spawn(stack, projector.watch_heads(head))
-        add_check(app, projector.projection.name, _lag_check(projector))
-
-
-def _spawn(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.create_task(work)
-
-    async def stop() -> None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-    stack.push_async_callback(stop)
-
-
-def _relay_check(relay: Relay) -> Callable[[], Awaitable[Mapping[str, Any]]]:
-    async def check() -> Mapping[str, Any]:
-        refusals = [refusal.code for refusal in relay.ledger.refusals.values()]
-        return {"ready": relay.healthy and not refusals, "sent": relay.sent, "refusals": refusals}
-
-    return check
-
-
-def _lag_check(projector: Projector) -> Callable[[], Awaitable[Mapping[str, Any]]]:
-    async def check() -> Mapping[str, Any]:
-        return {"ready": not projector.alarms, "lag": projector.lag, "alarms": projector.alarms}
-
-    return check
+        spawn(stack, projector.watch_heads(head))
+        add_check(app, projector.projection.name, lag_check(projector))
